@@ -1,0 +1,41 @@
+"""The vocabulary: the seven emotions, the words that mean them, and how corpora spell them.
+
+Every label that enters the package passes through here. A word that nobody listed is an error and
+never a silent drop: a misspelt label that quietly becomes "other" is how results go wrong.
+"""
+
+from .errors import MSERError
+
+EMOTIONS: tuple[str, ...] = ("neutral", "happy", "sad", "angry", "surprise", "disgust", "fear")
+"""The canonical words, in the order that every default `id2label` follows."""
+
+SYNONYMS: dict[str, tuple[str, ...]] = {
+    "neutral": ("neutral", "calm", "unemotional", "matter-of-fact", "even", "indifferent"),
+    "happy": ("happy", "joyful", "happiness", "joy", "glad", "cheerful", "delighted", "pleased", "merry", "elated"),
+    "sad": ("sad", "sadness", "unhappy", "sorrowful", "gloomy", "miserable", "heartbroken", "tearful", "grieving"),
+    "angry": ("angry", "anger", "furious", "mad", "irritated", "enraged", "annoyed", "irate", "outraged"),
+    "surprise": ("surprise", "surprised", "astonished", "amazed", "startled", "astonishment", "amazement"),
+    "disgust": ("disgust", "disgusted", "revolted", "repulsed", "sickened", "revulsion"),
+    "fear": ("fear", "fearful", "afraid", "scared", "anxious", "frightened", "terrified", "worried", "panicked"),
+}
+"""English words for each emotion, the canonical one first. They are what `mser-tiny`'s decoder learned."""
+
+
+class UnknownLabelError(MSERError, KeyError):
+    """A corpus holds a label that its map does not list."""
+
+    def __str__(self) -> str:  # KeyError would print the message in quotes
+        return str(self.args[0])
+
+
+def emotion_of(word: str) -> str | None:
+    """The canonical emotion that an English word names, or `None` for a word outside the vocabulary.
+
+    Example:
+        >>> emotion_of("Furious"), emotion_of("bored")
+        ('angry', None)
+    """
+    return _EMOTION_OF_WORD.get(word.strip().lower())
+
+
+_EMOTION_OF_WORD = {word: emotion for emotion, words in SYNONYMS.items() for word in words}
