@@ -1,0 +1,22 @@
+"""nEMO: nine Polish actors, ninety sentences, five emotions and neutral."""
+
+from .definition import Corpus, Expected
+from .reading import by_name, people
+
+CORPUS = Corpus(
+    name="nemo",
+    title="nEMO: Dataset of Emotional Speech in Polish",
+    language="pl",
+    licence="CC BY-NC-SA 4.0",
+    citation="Christop, nEMO: Dataset of Emotional Speech in Polish, LREC-COLING 2024",
+    homepage="https://huggingface.co/datasets/amu-cai/nEMO",
+    layout="samples/EB0_anger_1.wav: speaker, emotion, sentence",
+    reader=by_name(
+        r"(?P<speaker>[A-Z]{2}\d)_(?P<label>[a-z]+)_(?P<sentence>\d+)\.wav",
+        genders=people(female="EB0 IC0 KD0 MK0", male="KS0 MP0 SM0 TP0 WR0"),
+    ),
+    expected=Expected(clips=4481, speakers=9),
+    validation=("KD0", "MP0"),
+    test=("MK0", "WR0"),
+    trains_published_weights=True,
+)
