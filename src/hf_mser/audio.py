@@ -73,24 +73,9 @@ MIN_SECONDS = 0.025
 MAX_URL_BYTES = 256 << 20
 """Default limit of a download: three hours of mp3 at 192 kbit/s."""
 
-AUDIO_SUFFIXES = frozenset(
-    (
-        ".wav",
-        ".flac",
-        ".ogg",
-        ".oga",
-        ".opus",
-        ".mp3",
-        ".aif",
-        ".aiff",
-        ".aifc",
-        ".au",
-        ".caf",
-        ".w64",
-        ".rf64",
-    )
-    + (".m4a", ".mp4", ".aac", ".webm", ".mka", ".wma", ".amr", ".3gp")  # these with ffmpeg
-)
+_SUFFIXES = "wav flac ogg oga opus mp3 aif aiff aifc au caf w64 rf64"
+_SUFFIXES_WITH_FFMPEG = "m4a mp4 aac webm mka wma amr 3gp"
+AUDIO_SUFFIXES = frozenset(f".{suffix}" for suffix in f"{_SUFFIXES} {_SUFFIXES_WITH_FFMPEG}".split())
 """Endings by which a folder's sound files are found; the content alone decides how a file is decoded."""
 
 SILENCE_PEAK_TO_PEAK = 2e-4
@@ -173,7 +158,8 @@ def iter_windows(
     length; were that less than 25 ms, it starts earlier so that it lasts 25 ms. Sound no longer than
     one window gives one window. Put back at their starts, the windows are exactly what `load_audio` gives.
 
-    The other arguments are those of `load_audio`.
+    The other arguments, errors and the warning are those of `load_audio`; what is wrong further on in the
+    sound is raised when the windows get there.
 
     Example:
         >>> import numpy as np
@@ -196,8 +182,13 @@ def iter_windows(
             timeout=timeout,
             allow_private_urls=allow_private_urls,
         ) as sound:
+            silent = True
             blocks = _standard_blocks(sound)
-            yield from _cut(blocks, round(window_s * SAMPLING_RATE), round(hop_s * SAMPLING_RATE))
+            for window in _cut(blocks, round(window_s * SAMPLING_RATE), round(hop_s * SAMPLING_RATE)):
+                silent = silent and is_silent(window.samples)
+                yield window
+        if silent:
+            _warn_silence(source)
 
     return windows()
 

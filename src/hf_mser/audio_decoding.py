@@ -55,7 +55,7 @@ def decode(file: BinaryIO, name: str, timeout: float) -> Iterator[Sound]:
         program = shutil.which("ffmpeg")
         if program is None:
             failures.append("ffmpeg: not installed")
-            cure = "Check that the file plays; if it does, install ffmpeg or convert it to wav, flac, ogg, opus or mp3"
+            cure = "Check that it plays; if so, install ffmpeg or convert it to wav, flac, ogg, opus or mp3"
             raise UndecodableAudioError(name, f"no decoder understands it ({'; '.join(failures)})", cure)
         yield stack.enter_context(_ffmpeg(program, file, name, timeout, failures))
 

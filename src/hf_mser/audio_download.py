@@ -27,7 +27,7 @@ def download(url: str, target: IO[bytes], max_bytes: int, timeout: float, allow_
 
     Example:
         >>> import io
-        >>> download("http://127.0.0.1/clip.wav", io.BytesIO(), 1_000_000, 5.0, allow_private=False)
+        >>> download("http://127.0.0.1/clip.wav", io.BytesIO(), 1_000_000, 5.0, False)  # doctest: +ELLIPSIS
         Traceback (most recent call last):
         ...
         hf_mser.audio_errors.ForbiddenAddressError: http://127.0.0.1/clip.wav: leads to 127.0.0.1, ...
@@ -39,16 +39,16 @@ def download(url: str, target: IO[bytes], max_bytes: int, timeout: float, allow_
     request = urllib.request.Request(url, headers={"User-Agent": "hf_mser", "Accept": "audio/*, */*;q=0.5"})
     try:
         with _opener(url, allow_private).open(request, timeout=timeout) as response:
-            _copy(response, target, url, max_bytes, timeout, deadline)
+            _copy(response, target, url, max_bytes, deadline)
+    except ForbiddenAddressError as error:
+        raise ForbiddenAddressError(url, error.cause, error.cure) from None
     except AudioDownloadError:
         raise
     except (OSError, http.client.HTTPException, ValueError) as error:  # ValueError: a malformed URL
         raise _failure(url, error, timeout) from error
 
 
-def _copy(
-    response: Any, target: IO[bytes], url: str, max_bytes: int, timeout: float, deadline: float
-) -> None:
+def _copy(response: Any, target: IO[bytes], url: str, max_bytes: int, deadline: float) -> None:
     announced = response.headers.get("Content-Length", "")
     expected = int(announced) if announced.isdigit() else None
     received = 0
@@ -114,7 +114,7 @@ def _public_addresses(host: str, port: int) -> list[tuple]:
         if not ip.is_global or ip.is_multicast:
             cause = f"leads to {ip}, which is not a public address"
             cure = f"If you trust it, pass allow_private_urls=True or set {ALLOW_PRIVATE_VARIABLE}=1"
-            raise ForbiddenAddressError(f"http://{host}" if host else "URL", cause, cure)
+            raise ForbiddenAddressError(host, cause, cure)
     return found
 
 

@@ -23,6 +23,7 @@ from .audio_errors import (
     SampleRangeError,
     SampleShapeError,
     SamplingRateError,
+    UndecodableAudioError,
     UnreadableAudioError,
     UnsupportedSourceError,
 )
@@ -49,16 +50,15 @@ def open_sound(
         if isinstance(source, Mapping):
             source, sampling_rate = _of_row(source, sampling_rate, name)
         elif hasattr(source, "get_all_samples"):
-            source, sampling_rate = _of_decoded(source.get_all_samples(), name)
-        elif _is_decoded(source):
+            source, sampling_rate = _of_decoded(_decoder_samples(source, name), name)
+        elif hasattr(source, "data") and hasattr(source, "sample_rate"):
             source, sampling_rate = _of_decoded(source, name)
 
         if isinstance(source, (bytes, bytearray, memoryview)):
             file: BinaryIO | None = io.BytesIO(source)
         elif isinstance(source, str) and "://" in source[:12]:
-            spool = stack.enter_context(tempfile.SpooledTemporaryFile(max_size=8 << 20))
-            download(source, spool, max_url_bytes, timeout, allow_private_urls)
-            file = spool  # type: ignore[assignment]
+            file = _spool(stack)
+            download(source, file, max_url_bytes, timeout, allow_private_urls)
         elif isinstance(source, (str, os.PathLike)):
             file = stack.enter_context(_open_path(source, name))
         elif hasattr(source, "read"):
@@ -75,12 +75,17 @@ def open_sound(
             yield stack.enter_context(decode(file, name, timeout))
 
 
+def _spool(stack: contextlib.ExitStack) -> Any:
+    """A temporary file that stays in memory while it is small."""
+    return stack.enter_context(tempfile.SpooledTemporaryFile(max_size=8 << 20))
+
+
 def source_name(source: Any) -> str:
     """A short name of any source, for messages and tables.
 
     Example:
-        >>> source_name("talk.wav"), source_name(b"RIFF"), source_name({"array": [0.0], "sampling_rate": 8000})
-        ('talk.wav', '<4 bytes>', '<list>')
+        >>> source_name("talk.wav"), source_name(b"RIFF"), source_name({"bytes": None, "path": "a.wav"})
+        ('talk.wav', '<4 bytes>', 'a.wav')
     """
     if isinstance(source, (str, os.PathLike)):
         name = os.fsdecode(source)
@@ -110,8 +115,6 @@ def _of_row(row: Mapping, sampling_rate: float | None, name: str) -> tuple[Any, 
         if rate is not None and sampling_rate is not None and rate != sampling_rate:
             cause = f"says {rate} Hz and the argument says {sampling_rate} Hz"
             raise SamplingRateError(name, cause, "Give one sampling rate")
-        if isinstance(samples, (list, tuple)):
-            samples = _array_of_list(samples, name)
         return samples, rate if rate is not None else sampling_rate
     for key in ("bytes", "path"):
         if row.get(key) is not None:
@@ -121,8 +124,12 @@ def _of_row(row: Mapping, sampling_rate: float | None, name: str) -> tuple[Any, 
     raise UnsupportedSourceError(name, cause, cure + ('; here row["audio"]' if "audio" in row else ""))
 
 
-def _is_decoded(source: Any) -> bool:
-    return hasattr(source, "data") and hasattr(source, "sample_rate")
+def _decoder_samples(decoder: Any, name: str) -> Any:
+    try:
+        return decoder.get_all_samples()
+    except (RuntimeError, ValueError, OSError) as error:
+        cure = "Check that the file plays; datasets.Audio(decode=False) lets hf_mser decode it"
+        raise UndecodableAudioError(name, f"its decoder failed ({error})", cure) from error
 
 
 def _of_decoded(samples: Any, name: str) -> tuple[Any, float]:
@@ -160,7 +167,7 @@ def _seekable(source: Any, name: str, stack: contextlib.ExitStack) -> BinaryIO:
             if isinstance(source.read(1), bytes):
                 return source
         else:
-            spool: Any = stack.enter_context(tempfile.SpooledTemporaryFile(max_size=8 << 20))
+            spool = _spool(stack)
             while block := source.read(1 << 20):
                 spool.write(block)
             return spool
@@ -180,25 +187,17 @@ def _sound_of_array(samples: Any, sampling_rate: float | None, name: str) -> Sou
     return Sound(name, sampling_rate, _array_blocks(_frames_first(array, name), name))
 
 
-def _array_of_list(samples: list | tuple, name: str) -> np.ndarray:
-    try:
-        return np.asarray(samples)
-    except ValueError as error:
-        raise SampleShapeError(name, "is a ragged list", "Pass one number for each sample") from error
-
-
 def _to_numpy(samples: Any, name: str) -> np.ndarray:
-    if hasattr(samples, "detach") and hasattr(
-        samples, "cpu"
-    ):  # a torch tensor, on any device and of any type
-        samples = samples.detach().cpu()
-        samples = (samples.float() if samples.is_floating_point() else samples).numpy()
-    elif hasattr(samples, "__array__"):
-        samples = np.asarray(samples)
-    elif isinstance(samples, (list, tuple)):
-        samples = _array_of_list(samples, name)
-    if isinstance(samples, np.ndarray):
-        return samples
+    try:
+        if hasattr(samples, "detach") and hasattr(samples, "cpu"):  # a torch tensor; numpy knows no bfloat16
+            samples = samples.detach().cpu()
+            return (samples.float() if samples.is_floating_point() else samples).numpy()
+        if isinstance(samples, (list, tuple)) or hasattr(samples, "__array__"):
+            return np.asarray(samples)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise SampleShapeError(
+            name, f"is no plain array ({error})", "Pass one number for each sample"
+        ) from error
     cure = "Pass a path, URL, bytes, file object, array with its sampling rate, or a datasets.Audio row"
     raise UnsupportedSourceError(name, f"{type(samples).__name__} is no kind of sound", cure)
 
