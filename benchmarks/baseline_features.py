@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from hf_mser.evaluation.clips import Clip, read_folder
+from hf_mser.evaluation.clips import Clip, read_clips
 
 KINDS = ("egemaps", "whisper", "whisper_padded")
 ENCODER = Path(__file__).resolve().parents[2] / "shared" / "weights" / "whisper-base-encoder"
@@ -135,7 +135,7 @@ def main() -> int:
     for kind in arguments.kinds:
         start = time.perf_counter()
         rows = sum(
-            len(features(kind, read_folder(folder), arguments.cache, arguments.encoder))
+            len(features(kind, read_clips(folder), arguments.cache, arguments.encoder))
             for folder in arguments.data
         )
         print(f"{kind}: {rows} clips, {time.perf_counter() - start:.0f} s", file=sys.stderr)

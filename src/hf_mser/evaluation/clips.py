@@ -5,8 +5,6 @@ Protocols, predictors and metrics all speak of clips, so that none of them depen
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,27 +41,28 @@ class Clip:
         return f"{self.corpus}/{self.speaker}" if self.speaker else f"{self.key}?"
 
 
-def read_folder(folder: str | Path) -> list[Clip]:
-    """The clips of an audio folder, in the order of its `metadata.jsonl`."""
-    folder = Path(folder)
-    lines = (folder / "metadata.jsonl").read_text(encoding="utf-8").splitlines()
-    return [_clip_of_row(json.loads(line), folder) for line in lines if line.strip()]
+def read_clips(name_or_dir: str | Path) -> list[Clip]:
+    """The clips of a corpus, by the name of a prepared one or by its folder, in the order of its metadata.
+
+    Example:
+        >>> clips = read_clips("emodb")  # doctest: +SKIP
+    """
+    from ..corpora import load_corpus
+
+    dataset = load_corpus(name_or_dir, columns=("file_name",))
+    emotions = dataset.features["emotion"].names
+    return [_clip_of_row(row, emotions) for row in dataset]
 
 
-def with_emotion(clips: Iterable[Clip]) -> list[Clip]:
-    """The clips that carry one of the canonical emotions."""
-    return [clip for clip in clips if clip.emotion is not None]
-
-
-def _clip_of_row(row: dict[str, Any], folder: Path) -> Clip:
+def _clip_of_row(row: dict[str, Any], emotions: list[str]) -> Clip:
     return Clip(
-        corpus=row.get("corpus") or folder.name,
+        corpus=row["corpus"],
         name=row["file_name"],
-        audio=str(folder / row["file_name"]),
-        emotion=row.get("emotion"),
-        speaker=row.get("speaker"),
-        gender=row.get("gender"),
-        language=row.get("language"),
-        duration=row.get("duration"),
-        split=row.get("split"),
+        audio=row["audio"]["path"],
+        emotion=None if row["emotion"] is None else emotions[row["emotion"]],
+        speaker=row["speaker"],
+        gender=row["gender"],
+        language=row["language"],
+        duration=row["duration"],
+        split=row["split"],
     )
