@@ -1,6 +1,7 @@
 """Properties of the batches: what a contrastive loss needs, for every shape of data set."""
 
 from collections import Counter
+from itertools import chain
 
 import pytest
 from accelerate.data_loader import BatchSamplerShard
@@ -39,7 +40,7 @@ def samplers(draw):
 
 def global_batches(sampler):
     parts, flat = sampler.local_batches_per_global, list(sampler)
-    return [sum(flat[start : start + parts], []) for start in range(0, len(flat), parts)]
+    return [list(chain(*flat[start : start + parts])) for start in range(0, len(flat), parts)]
 
 
 @settings(max_examples=80, deadline=None)
@@ -111,7 +112,7 @@ def test_ranks_never_share_a_clip_in_a_step_and_fill_the_global_batch(case):
     for step, batch in enumerate(global_batches(reference)):
         shares = [batches[step] for batches in ranks]
         assert sum(map(len, shares)) == len(set().union(*shares))
-        assert sum(shares, []) == batch
+        assert list(chain(*shares)) == batch
 
 
 def test_local_batches_of_pairs_keep_several_emotions():

@@ -95,8 +95,8 @@ class EmotionBatchSampler(Sampler[list[int]]):
         if self.global_batch_size % self.batch_size:
             raise SamplerError(
                 f"A global batch of {self.global_batch_size} clips cannot be cut into local batches of "
-                f"{self.batch_size}. Choose emotions_per_batch x clips_per_emotion = local batch size x
-                devices x " "accumulated steps."
+                f"{self.batch_size}. Choose emotions_per_batch x clips_per_emotion = local batch size x "
+                "devices x accumulated steps."
             )
         self.drop_last = True  # read by accelerate: every rank gets equally many whole batches
 
@@ -148,7 +148,7 @@ class EmotionBatchSampler(Sampler[list[int]]):
     def _group(
         self, emotions: Sequence[Hashable], languages: Sequence[Hashable] | None
     ) -> dict[Hashable, dict[Hashable, list[int]]]:
-        """Clip indices by language (one group where languages are not drawn) and emotion, in a stable order."""
+        """Clip indices by language (one group where none are drawn) and emotion, in a stable order."""
         cells: dict[Hashable, dict[Hashable, list[int]]] = defaultdict(lambda: defaultdict(list))
         for index, emotion in enumerate(emotions):
             if emotion is not None and emotion != -100:
@@ -166,9 +166,8 @@ class EmotionBatchSampler(Sampler[list[int]]):
             place = "" if languages is None else f" in language {language!r}"
             if len(by_emotion) < self.emotions_per_batch:
                 raise SamplerError(
-                    f"Batches of {self.emotions_per_batch} emotions are wanted, but there are
-                    {len(by_emotion)}" f"{place}: {', '.join(map(str, by_emotion))}. Lower
-                    emotions_per_batch."
+                    f"Batches of {self.emotions_per_batch} emotions are wanted, but there are "
+                    f"{len(by_emotion)}{place}: {', '.join(map(str, by_emotion))}. Lower emotions_per_batch."
                 )
             for emotion, clips in by_emotion.items():
                 if len(clips) < self.clips_per_emotion:
@@ -210,7 +209,7 @@ class EmotionBatchSampler(Sampler[list[int]]):
             yield from self._cut(cells, random)
 
     def _cut(self, cells: list[list[int]], random: np.random.Generator) -> Iterator[list[int]]:
-        """Deal a global batch to local ones so that each has several emotions, and pairs of them where it can."""
+        """Deal a global batch to local ones so that each has several emotions, in pairs where it can."""
         unit = 2 if self.clips_per_emotion % 2 == 0 and self.batch_size % 2 == 0 else 1
         order = random.permutation(len(cells))
         dealt = [
@@ -272,7 +271,7 @@ class _Deck:
             return chosen[::-1]
         durations = self._durations
         ahead = self._left[-count * window :]
-        chosen = sorted(reversed(ahead), key=lambda clip: abs(durations[clip] - length))[:count]
+        chosen = sorted(ahead[::-1], key=lambda clip: abs(durations[clip] - length))[:count]
         taken = set(chosen)
         self._left[-len(ahead) :] = [clip for clip in ahead if clip not in taken]
         return chosen
