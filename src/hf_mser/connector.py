@@ -1,0 +1,113 @@
+"""The Emotion Q-Former: from the frozen encoder's frames to emotion tokens for the LLM and one embedding."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from transformers.models.blip_2.modeling_blip_2 import Blip2QFormerModel
+
+from .configuration_mser import EmotionQFormerConfig
+
+
+@dataclass
+class ConnectorOutput:
+    """What the connector says about a clip.
+
+    Args:
+        speech_tokens (`torch.Tensor` of shape `(batch, num_speech_tokens, text width)`):
+            What the LLM reads in place of the audio placeholders.
+        speech_embeds (`torch.Tensor` of shape `(batch, embedding_size)`):
+            The emotion embedding, of length 1.
+    """
+
+    speech_tokens: torch.Tensor
+    speech_embeds: torch.Tensor
+
+
+class EmotionQFormer(nn.Module):
+    """Layer mixture, learned queries, Q-Former, and the projections that leave it.
+
+    Everything that learns is in this one module, so that freezing, saving and `peft`'s `modules_to_save` can
+    name it. It stays in float32, also when the backbones are in half precision.
+
+    The frames reach the LLM on two ways [ours]: the queries attend to them, and their mean and deviation over
+    the clip become tokens of their own, since these two numbers per dimension are what carries across languages.
+    The buffers `*_mean` and `*_std` describe the recordings that the connector was trained on; adaptation to
+    another domain replaces them and touches no weight.
+
+    Args:
+        config (`EmotionQFormerConfig`): Sizes of the Q-Former.
+        text_hidden_size (`int`): Width of the LLM.
+
+    Example:
+
+    ```python
+    >>> import torch
+    >>> from hf_mser import EmotionQFormer, EmotionQFormerConfig
+
+    >>> config = EmotionQFormerConfig(
+    ...     hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64, encoder_hidden_size=16
+    ... )
+    >>> connector = EmotionQFormer(config, text_hidden_size=48).eval()
+    >>> output = connector(torch.randn(2, 1, 50, 16))
+    >>> tuple(output.speech_tokens.shape), tuple(output.speech_embeds.shape)
+    ((2, 33, 48), (2, 256))
+
+    ```"""
+
+    frame_mean: torch.Tensor
+    frame_std: torch.Tensor
+    statistics_mean: torch.Tensor
+    statistics_std: torch.Tensor
+
+    def __init__(self, config: EmotionQFormerConfig, text_hidden_size: int):
+        super().__init__()
+        width = config.encoder_hidden_size
+        self.config = config
+        self.layer_weights = nn.Parameter(torch.zeros(config.num_speech_layers))
+        self.query_tokens = nn.Parameter(torch.zeros(1, config.num_query_tokens, config.hidden_size))
+        self.qformer = Blip2QFormerModel(config)
+        self.register_buffer("frame_mean", torch.zeros(width))
+        self.register_buffer("frame_std", torch.ones(width))
+        if config.num_statistics_tokens:
+            self.register_buffer("statistics_mean", torch.zeros(2 * width))
+            self.register_buffer("statistics_std", torch.ones(2 * width))
+            self.statistics_dropout = nn.Dropout(config.statistics_dropout)
+            self.statistics_projection = nn.Linear(2 * width, config.num_statistics_tokens * config.hidden_size)
+            self.statistics_head = nn.Linear(2 * width, config.embedding_size)
+        self.text_projection = nn.Linear(config.hidden_size, text_hidden_size)
+        self.emotion_head = nn.Linear(config.hidden_size, config.embedding_size)
+
+    def forward(self, frames: torch.Tensor, mask: torch.Tensor | None = None) -> ConnectorOutput:
+        """Frames (batch, layers, time, width) and their mask (batch, time) -> tokens and embedding."""
+        frames = self.mix_layers(frames)
+        tokens = self.query_tokens.expand(frames.shape[0], -1, -1)
+        direct: torch.Tensor | float = 0.0
+        if self.config.num_statistics_tokens:
+            statistics = (self.pool_statistics(frames, mask) - self.statistics_mean) / self.statistics_std
+            statistics = self.statistics_dropout(statistics)
+            of_statistics = self.statistics_projection(statistics).unflatten(1, (-1, self.config.hidden_size))
+            tokens = torch.cat([of_statistics, tokens], dim=1)
+            direct = self.statistics_head(statistics)
+        heard = self.qformer(
+            query_embeds=tokens,
+            encoder_hidden_states=(frames - self.frame_mean) / self.frame_std,
+            encoder_attention_mask=None if mask is None else mask.long(),
+        ).last_hidden_state
+        return ConnectorOutput(
+            speech_tokens=self.text_projection(heard),
+            speech_embeds=nn.functional.normalize(self.emotion_head(heard.mean(dim=1)) + direct, dim=-1),
+        )
+
+    def mix_layers(self, frames: torch.Tensor) -> torch.Tensor:
+        """The learned mixture; every layer is normalised first, since their scales differ by orders."""
+        frames = nn.functional.layer_norm(frames.float(), frames.shape[-1:])
+        return torch.einsum("bltd,l->btd", frames, self.layer_weights.float().softmax(0))
+
+    def pool_statistics(self, frames: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+        """Mean and deviation of a clip's frames over time, side by side."""
+        weights = frames.new_ones(frames.shape[:2]) if mask is None else mask.to(frames.dtype)
+        weights = (weights / weights.sum(1, keepdim=True))[..., None]
+        mean = (frames * weights).sum(1)
+        variance = ((frames - mean[:, None]).square() * weights).sum(1)
+        return torch.cat([mean, (variance + 1e-5).sqrt()], dim=-1)

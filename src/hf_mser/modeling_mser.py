@@ -1,0 +1,561 @@
+"""MSER: a frozen Whisper encoder, an Emotion Q-Former and a frozen LLM that names the emotion."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import nn
+from transformers import initialization as init
+from transformers.cache_utils import Cache
+from transformers.configuration_utils import PreTrainedConfig
+from transformers.generation import GenerationMixin
+from transformers.modeling_outputs import ModelOutput
+from transformers.modeling_utils import PreTrainedModel
+from transformers.models.auto import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+from .backbones import (
+    HUB_ARGUMENTS,
+    BackboneError,
+    checksum,
+    fingerprint,
+    qformer_weights,
+    read_weights,
+    speech_encoder_weights,
+    verify,
+)
+from .configuration_mser import EmotionQFormerConfig, MSERConfig
+from .connector import ConnectorOutput, EmotionQFormer
+from .errors import MSERError
+from .remote_code import AUTO_MAP, CUSTOM_PIPELINES, write_code
+from .scoring import log_likelihoods
+from .speech_encoder import TrueLengthWhisperEncoder
+
+BACKBONES = {"speech": "speech_encoder", "text": "text_model"}
+
+
+class MSERModelError(MSERError, ValueError):
+    """The model was called, loaded or saved in a way that cannot give a meaningful result."""
+
+
+@dataclass
+class MSEROutput(ModelOutput):
+    """What [`MSERForEmotionGeneration`] returns.
+
+    Args:
+        loss (`torch.Tensor`, *optional*): Cross-entropy of the answer, if `labels` were given.
+        logits (`torch.Tensor`): Scores of the next token. While training they cover the answer alone.
+        past_key_values (`Cache`, *optional*): The LLM's cache.
+        hidden_states, attentions (*optional*): The LLM's, on request.
+        speech_embeds (`torch.Tensor` of shape `(batch, embedding_size)`, *optional*): Embeddings of length 1.
+        speech_tokens (`torch.Tensor` of shape `(batch, num_speech_tokens, text width)`, *optional*):
+            What the LLM heard.
+    """
+
+    loss: torch.Tensor | None = None
+    logits: torch.Tensor | None = None
+    past_key_values: Cache | None = None
+    hidden_states: tuple[torch.Tensor, ...] | None = None
+    attentions: tuple[torch.Tensor, ...] | None = None
+    speech_embeds: torch.Tensor | None = None
+    speech_tokens: torch.Tensor | None = None
+
+
+class MSERPreTrainedModel(PreTrainedModel):
+    """What all MSER models share: names, abilities, initial weights."""
+
+    config: MSERConfig
+    config_class = MSERConfig
+    base_model_prefix = ""
+    input_modalities = ("audio", "text")
+    supports_gradient_checkpointing = True
+    _supports_sdpa = True
+    _supports_flash_attn = True
+    _supports_flex_attn = True
+    _supports_attention_backend = True
+    _keep_in_fp32_modules_strict: ClassVar[set[str]] = {"connector"}
+    _no_split_modules: ClassVar[list[str]] = ["EmotionQFormer"]
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        super()._init_weights(module)
+        if isinstance(module, EmotionQFormer):
+            init.zeros_(module.layer_weights)
+            init.normal_(module.query_tokens, std=self.config.initializer_range)
+            for name, buffer in module.named_buffers(recurse=False):
+                (init.zeros_ if name.endswith("_mean") else init.ones_)(buffer)
+
+
+class MSERForEmotionGeneration(MSERPreTrainedModel, GenerationMixin):
+    r"""
+    Speech in, emotion word out: the LLM reads `[bos, speech, prompt]` and answers, or weighs every candidate.
+
+    Args:
+        config ([`MSERConfig`]): The configuration.
+
+    Example:
+
+    ```python
+    >>> import torch
+    >>> from hf_mser import MSERForEmotionGeneration, load_embedded
+
+    >>> model, processor = load_embedded()
+    >>> inputs = processor(audio=torch.randn(16_000), sampling_rate=16_000)
+    >>> scores = model.score_emotions(**inputs)
+    >>> tuple(scores.shape)
+    (1, 7)
+
+    ```"""
+
+    def __init__(self, config: MSERConfig):
+        super().__init__(config)
+        self.speech_encoder = TrueLengthWhisperEncoder(config.speech_config, config.speech_layer_indices)
+        self.connector = EmotionQFormer(config.qformer_config, config.text_config.hidden_size)
+        self.text_model = AutoModelForCausalLM.from_config(config.text_config)
+        self.loss_type = "ForCausalLM"
+        self._backbone_checksums: dict[str, dict[str, int]] = {}
+        self._freeze()
+        self.post_init()
+
+    def get_input_embeddings(self) -> nn.Module:
+        return self.text_model.get_input_embeddings()
+
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        self.text_model.set_input_embeddings(value)
+
+    def get_output_embeddings(self) -> nn.Module:
+        return self.text_model.get_output_embeddings()
+
+    def set_output_embeddings(self, new_embeddings: nn.Module) -> None:
+        self.text_model.set_output_embeddings(new_embeddings)
+
+    def train(self, mode: bool = True) -> "MSERForEmotionGeneration":
+        """As in any module, but a part without a trainable weight stays in evaluation mode: frozen is frozen."""
+        super().train(mode)
+        for name in BACKBONES.values():
+            part = getattr(self, name, None)
+            if part is not None and not any(parameter.requires_grad for parameter in part.parameters()):
+                part.eval()
+        return self
+
+    # -- the path from sound to answer ------------------------------------------------------------------
+
+    def encode_speech(
+        self, input_features: torch.Tensor, input_features_mask: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """The frozen half of the path: frames (batch, layers, time, width) and their mask. Can be cached."""
+        if not self.config.pad_to_30s:
+            return self.speech_encoder(input_features, input_features_mask)
+        # Whisper's own form: the encoder runs over silence up to 30 s and is told nothing of it.
+        frames, _ = self.speech_encoder(input_features)
+        mask = None if input_features_mask is None else input_features_mask[:, ::2].bool()
+        return frames, mask
+
+    def connect_speech(
+        self,
+        input_features: torch.Tensor | None = None,
+        input_features_mask: torch.Tensor | None = None,
+        speech_frames: torch.Tensor | None = None,
+        speech_frames_mask: torch.Tensor | None = None,
+    ) -> ConnectorOutput:
+        """Emotion tokens and embedding of each clip, from features or from frames computed earlier."""
+        if speech_frames is None:
+            if input_features is None:
+                raise MSERModelError("No speech: give input_features (see MSERProcessor) or speech_frames.")
+            with torch.set_grad_enabled(torch.is_grad_enabled() and not self._is_frozen("speech_encoder")):
+                speech_frames, speech_frames_mask = self.encode_speech(input_features, input_features_mask)
+        return self.connector(speech_frames, speech_frames_mask)
+
+    def forward(
+        self,
+        input_features: torch.Tensor | None = None,
+        input_features_mask: torch.Tensor | None = None,
+        input_ids: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        position_ids: torch.Tensor | None = None,
+        past_key_values: Cache | None = None,
+        inputs_embeds: torch.Tensor | None = None,
+        labels: torch.Tensor | None = None,
+        use_cache: bool | None = None,
+        logits_to_keep: int | torch.Tensor = 0,
+        speech_frames: torch.Tensor | None = None,
+        speech_frames_mask: torch.Tensor | None = None,
+        speech_tokens: torch.Tensor | None = None,
+        num_items_in_batch: torch.Tensor | int | None = None,
+        return_dict: bool | None = None,
+        **kwargs: Any,
+    ) -> MSEROutput | tuple:
+        """
+        Args:
+            input_features (`torch.Tensor` of shape `(batch, mels, time)`, *optional*): Log-mel features.
+            input_features_mask (`torch.Tensor` of shape `(batch, time)`, *optional*): 1 where they are real.
+            input_ids (`torch.Tensor` of shape `(batch, length)`, *optional*):
+                Prompt (and answer) with one placeholder per speech token; the config's prompt by default.
+            labels (`torch.Tensor` of shape `(batch, length)`, *optional*): The answer's ids, -100 elsewhere.
+            speech_frames, speech_frames_mask (*optional*): The result of `encode_speech`, instead of features.
+            speech_tokens (*optional*): The result of `connect_speech`, instead of both.
+        """
+        speech = None
+        if speech_tokens is None and (input_features is not None or speech_frames is not None):
+            speech = self.connect_speech(input_features, input_features_mask, speech_frames, speech_frames_mask)
+            speech_tokens = speech.speech_tokens
+        if inputs_embeds is None:
+            if input_ids is None:
+                input_ids = self._default_prompt(speech_tokens)
+            inputs_embeds = self._embed(input_ids, speech_tokens)
+        if labels is not None and self.training and isinstance(logits_to_keep, int) and logits_to_keep == 0:
+            # The vocabulary is large and the answer short: nothing before the answer needs logits.
+            answered = (labels != -100).any(0).nonzero()
+            logits_to_keep = labels.shape[1] - int(answered[0]) + 1 if len(answered) else 1
+        outputs = self.text_model(
+            inputs_embeds=inputs_embeds,
+            attention_mask=attention_mask,
+            position_ids=position_ids,
+            past_key_values=past_key_values,
+            use_cache=use_cache,
+            logits_to_keep=logits_to_keep,
+            **kwargs,
+        )
+        loss = None
+        if labels is not None:
+            loss = self.loss_function(
+                outputs.logits,
+                labels[:, -outputs.logits.shape[1] :],
+                vocab_size=outputs.logits.shape[-1],
+                num_items_in_batch=num_items_in_batch,
+            )
+        output = MSEROutput(
+            loss=loss,
+            logits=outputs.logits,
+            past_key_values=outputs.past_key_values,
+            hidden_states=outputs.hidden_states,
+            attentions=outputs.attentions,
+            speech_embeds=None if speech is None else speech.speech_embeds,
+            speech_tokens=speech_tokens,
+        )
+        return output if return_dict is not False else output.to_tuple()
+
+    @torch.no_grad()
+    def score_emotions(
+        self,
+        input_features: torch.Tensor | None = None,
+        candidate_ids: list[list[int]] | None = None,
+        input_features_mask: torch.Tensor | None = None,
+        input_ids: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        normalization: str | None = None,
+        speech_frames: torch.Tensor | None = None,
+        speech_frames_mask: torch.Tensor | None = None,
+        speech_tokens: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """How well every candidate answer fits the speech, all in one pass over the shared prefix.
+
+        Args:
+            input_features, input_features_mask: The processor's output.
+            candidate_ids (`list[list[int]]`, *optional*): Token ids of each answer; the config's labels by default.
+            input_ids (*optional*): The prompt; the config's by default.
+            attention_mask (*optional*): Accepted for convenience; prompts are never padded.
+            normalization (`str`, *optional*): `"sum"`, `"mean"` or `"prior"`; the config's by default.
+            speech_frames, speech_frames_mask, speech_tokens (*optional*): Speech computed earlier.
+
+        Returns:
+            `torch.Tensor` of shape `(batch, candidates)`: normalised log-likelihoods, in float32.
+        """
+        candidates = candidate_ids if candidate_ids is not None else self.config.candidate_ids
+        if not candidates or any(len(ids) == 0 for ids in candidates):
+            raise MSERModelError("No candidates to score: give candidate_ids, or a config that holds them.")
+        if attention_mask is not None and not bool(attention_mask.all()):
+            raise MSERModelError("score_emotions takes unpadded prompts: every clip is asked the same question.")
+        if speech_tokens is None:
+            speech_tokens = self.connect_speech(
+                input_features, input_features_mask, speech_frames, speech_frames_mask
+            ).speech_tokens
+        if input_ids is None:
+            input_ids = self._default_prompt(speech_tokens)
+        scores = log_likelihoods(
+            self.text_model, self._embed(input_ids, speech_tokens), candidates, self._shared_head(input_ids)
+        )
+        normalization = normalization or self.config.score_normalization
+        if normalization == "mean":
+            return scores / torch.tensor([len(ids) for ids in candidates], device=scores.device)
+        if normalization == "prior":
+            unheard = input_ids[:1, (input_ids[0] != self.config.audio_token_id)]
+            return scores - log_likelihoods(self.text_model, self._embed(unheard, None), candidates)
+        if normalization != "sum":
+            raise MSERModelError(f"normalization={normalization!r} is unknown; use 'sum', 'mean' or 'prior'.")
+        return scores
+
+    # -- generation -------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def generate(self, inputs: torch.Tensor | None = None, **kwargs: Any) -> Any:
+        """As in every Transformers model; speech is encoded once, the config's prompt is used if none is given."""
+        speech = {
+            name: kwargs.pop(name, None)
+            for name in ("input_features", "input_features_mask", "speech_frames", "speech_frames_mask")
+        }
+        if kwargs.get("speech_tokens") is None and any(value is not None for value in speech.values()):
+            kwargs["speech_tokens"] = self.connect_speech(**speech).speech_tokens
+        if inputs is None and kwargs.get("input_ids") is None and kwargs.get("inputs_embeds") is None:
+            kwargs["input_ids"] = self._default_prompt(kwargs.get("speech_tokens"))
+        return super().generate(inputs, **kwargs)
+
+    def prepare_inputs_for_generation(
+        self, input_ids: torch.Tensor, is_first_iteration: bool | None = False, **kwargs: Any
+    ) -> dict[str, Any]:
+        inputs = super().prepare_inputs_for_generation(input_ids, is_first_iteration=is_first_iteration, **kwargs)
+        if not is_first_iteration and kwargs.get("use_cache", True):
+            inputs.pop("speech_tokens", None)  # the cache has heard them already
+        return inputs
+
+    def candidate_constraint(
+        self, prompt_length: int, candidate_ids: list[list[int]] | None = None
+    ) -> Callable[[int, torch.Tensor], list[int]]:
+        """A `prefix_allowed_tokens_fn` for `generate` that lets it write the candidates and nothing else."""
+        candidates = candidate_ids if candidate_ids is not None else self.config.candidate_ids or []
+
+        def allowed(_: int, sequence: torch.Tensor) -> list[int]:
+            written = sequence[prompt_length:].tolist()
+            following = {
+                ids[len(written)] for ids in candidates if ids[: len(written)] == written and len(ids) > len(written)
+            }
+            return sorted(following) or [candidates[0][-1]]
+
+        return allowed
+
+    # -- loading and saving -----------------------------------------------------------------------------
+
+    @classmethod
+    def from_backbones(
+        cls,
+        speech: str | os.PathLike,
+        text: str | os.PathLike,
+        qformer: str | os.PathLike | None = "bert-base-uncased",
+        *,
+        qformer_config: dict[str, Any] | None = None,
+        labels: list[str] | None = None,
+        revisions: dict[str, str] | None = None,
+        output_loading_info: bool = False,
+        dtype: str | torch.dtype | None = None,
+        device_map: Any = None,
+        attn_implementation: Any = None,
+        **settings: Any,
+    ) -> Any:
+        """Put a new model together from a pretrained Whisper, a pretrained LLM and, for the Q-Former, a BERT.
+
+        Args:
+            speech (`str`): Id or folder of a Whisper checkpoint; its encoder is used.
+            text (`str`): Id or folder of a causal language model with its tokenizer.
+            qformer (`str`, *optional*, defaults to `"bert-base-uncased"`):
+                Id or folder of the BERT that the Q-Former starts from; `None` starts it at random.
+            qformer_config (`dict`, *optional*): Fields of [`EmotionQFormerConfig`] that differ from the BERT's.
+            labels (`list[str]`, *optional*): The emotion words; the canonical seven by default.
+            revisions (`dict`, *optional*): `{"speech": ..., "text": ..., "qformer": ...}` to pin.
+            output_loading_info (`bool`, *optional*):
+                Also return which tensors were loaded, and which are new.
+            dtype, device_map, attn_implementation: As in `from_pretrained`.
+            settings: Further fields of [`MSERConfig`], and the Hub's `token`, `cache_dir`, ...
+
+        Returns:
+            The model; with `output_loading_info=True`, a tuple of the model and a report.
+        """
+        hub = {name: settings.pop(name) for name in HUB_ARGUMENTS if name in settings}
+        revisions = revisions or {}
+        speech_weights, speech_commit = speech_encoder_weights(speech, revisions.get("speech"), **hub)
+        text_weights, text_commit = read_weights(text, revisions.get("text"), **hub)
+        sizes = dict(qformer_config or {})
+        if qformer is not None:
+            sizes = {**_bert_sizes(qformer, revisions.get("qformer"), hub), **sizes}
+        if labels is not None:
+            settings["id2label"] = dict(enumerate(labels))
+        config = cls.config_class(
+            speech_config=AutoConfig.from_pretrained(speech, revision=revisions.get("speech"), **hub),
+            text_config=AutoConfig.from_pretrained(text, revision=revisions.get("text"), **hub),
+            qformer_config=EmotionQFormerConfig(**sizes),
+            backbones={
+                "speech": _pin(speech, speech_commit, speech_weights),
+                "text": _pin(text, text_commit, text_weights),
+            },
+            **settings,
+        )
+        tokenizer = AutoTokenizer.from_pretrained(text, revision=revisions.get("text"), **hub)
+        config.set_words(tokenizer)
+        weights = _join(speech_weights, text_weights)
+        if qformer is not None:
+            with torch.device("meta"):
+                empty = EmotionQFormer(config.qformer_config, 1).qformer.state_dict()
+            found = qformer_weights(qformer, empty, revisions.get("qformer"), **hub)
+            weights |= {f"connector.qformer.{name}": tensor for name, tensor in found.items()}
+        options = {"dtype": dtype, "device_map": device_map, "attn_implementation": attn_implementation}
+        model, report = cls._from_weights(
+            config, weights, **{name: value for name, value in options.items() if value is not None}
+        )
+        return (model, report) if output_loading_info else model
+
+    @classmethod
+    def from_pretrained(
+        cls, pretrained_model_name_or_path: str | os.PathLike | None, *model_args: Any, **kwargs: Any
+    ) -> Any:
+        """As in every Transformers model. A connector checkpoint fetches its backbones and checks their hash."""
+        wants_info = kwargs.pop("output_loading_info", False)
+        if pretrained_model_name_or_path is None:
+            return super().from_pretrained(None, *model_args, output_loading_info=wants_info, **kwargs)
+        hub = {name: kwargs[name] for name in (*HUB_ARGUMENTS, "revision", "subfolder") if name in kwargs}
+        config = kwargs.get("config")
+        if not isinstance(config, PreTrainedConfig):  # remote code may load its config class twice
+            config, kwargs = cls.config_class.from_pretrained(
+                config or pretrained_model_name_or_path, return_unused_kwargs=True, **{**kwargs, **hub}
+            )
+            kwargs.update(hub)
+        kwargs["config"] = config
+        if config.connector_only:
+            connector, _ = read_weights(pretrained_model_name_or_path, **hub)
+            weights = {**_fetch_backbones(config, hub), **connector}
+            options = {name: value for name, value in kwargs.items() if name not in hub and name != "config"}
+            model, report = cls._from_weights(config, weights, *model_args, **options)
+            model.name_or_path = model.config._name_or_path = os.fspath(pretrained_model_name_or_path)
+        else:
+            model, report = super().from_pretrained(
+                pretrained_model_name_or_path, *model_args, output_loading_info=True, **kwargs
+            )
+            model._settle()
+        missing = report["missing_keys"]
+        if missing:
+            raise MSERModelError(
+                f"{pretrained_model_name_or_path} lacks {len(missing)} weights of this model, such as "
+                f"{sorted(missing)[0]!r}: it would answer at random. Fetch the checkpoint again, or use the config "
+                "that it was saved with."
+            )
+        return (model, report) if wants_info else model
+
+    @classmethod
+    def _from_weights(cls, config: MSERConfig, weights: dict[str, torch.Tensor], *args: Any, **kwargs: Any) -> Any:
+        model, report = super().from_pretrained(
+            None, *args, config=config, state_dict=weights, output_loading_info=True, **kwargs
+        )
+        lost = sorted(key for key in report["missing_keys"] if key.startswith(tuple(BACKBONES.values())))
+        if lost:
+            raise BackboneError(
+                f"{len(lost)} backbone weights did not come from a checkpoint, such as {lost[0]!r}. They would be "
+                "random; check that the checkpoint is complete and of the architecture that its config names."
+            )
+        report["loaded_keys"] = sorted(set(model.state_dict()) - set(report["missing_keys"]))
+        model._settle()
+        return model, report
+
+    def save_pretrained(
+        self,
+        save_directory: str | os.PathLike,
+        *args: Any,
+        full: bool = False,
+        state_dict: dict[str, torch.Tensor] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """As in every Transformers model, with the code that runs the checkpoint without this package.
+
+        Args:
+            save_directory: Where to.
+            full (`bool`, *optional*): Write the backbones too. By default the file holds the connector alone if
+                the config names the backbones and nobody changed them.
+            state_dict (*optional*): Weights to save instead of the model's own.
+        """
+        connector_only = not full and self._backbones_can_be_fetched()
+        if connector_only:
+            weights = self.state_dict() if state_dict is None else state_dict
+            parts = tuple(f"{name}." for name in BACKBONES.values())
+            state_dict = {name: tensor for name, tensor in weights.items() if not name.startswith(parts)}
+        if kwargs.get("is_main_process", True):
+            write_code(save_directory, self.name_or_path)
+        self.config.connector_only = connector_only
+        self.config.auto_map = dict(AUTO_MAP)
+        self.config.custom_pipelines = CUSTOM_PIPELINES
+        super().save_pretrained(save_directory, *args, state_dict=state_dict, **kwargs)
+
+    # -- helpers ----------------------------------------------------------------------------------------
+
+    def _embed(self, input_ids: torch.Tensor, speech_tokens: torch.Tensor | None) -> torch.Tensor:
+        heard = input_ids == self.config.audio_token_id
+        embeds = self.get_input_embeddings()(input_ids.masked_fill(heard, 0))
+        if speech_tokens is None:
+            return embeds
+        # Shapes alone decide where they can: looking at the mask's values would wait for the GPU.
+        tokens = speech_tokens.to(embeds.device, embeds.dtype)
+        if tokens.shape[0] != embeds.shape[0]:
+            raise MSERModelError(f"{tokens.shape[0]} clips, but {embeds.shape[0]} prompts: give one prompt per clip.")
+        if int(heard.sum()) != tokens.shape[0] * tokens.shape[1]:
+            raise MSERModelError(
+                f"The prompts hold {int(heard.sum())} audio placeholders, but the speech has {tokens.shape[1]} tokens "
+                f"for each of {tokens.shape[0]} clips. Build prompts with MSERProcessor."
+            )
+        return embeds.masked_scatter(heard[..., None].expand_as(embeds), tokens)
+
+    def _default_prompt(self, speech_tokens: torch.Tensor | None) -> torch.Tensor:
+        if self.config.prompt_ids is None:
+            raise MSERModelError("The config holds no prompt_ids: give input_ids (see MSERProcessor).")
+        batch = 1 if speech_tokens is None else speech_tokens.shape[0]
+        device = next(self.get_input_embeddings().parameters()).device
+        return torch.tensor(self.config.prompt_ids, device=device).repeat(batch, 1)
+
+    def _shared_head(self, input_ids: torch.Tensor) -> int:
+        """How many leading prompt positions carry no speech and are the same for all clips."""
+        head = int((input_ids[0] == self.config.audio_token_id).int().argmax())
+        return head if bool((input_ids[:, :head] == input_ids[:1, :head]).all()) else 0
+
+    def _is_frozen(self, part: str) -> bool:
+        return not any(parameter.requires_grad for parameter in getattr(self, part).parameters())
+
+    def _freeze(self) -> None:
+        self.speech_encoder.requires_grad_(not self.config.freeze_speech)
+        self.text_model.requires_grad_(not self.config.freeze_text)
+
+    def _settle(self) -> None:
+        """After loading, which replaces parameters: freeze again, and remember what the backbones look like."""
+        self._freeze()
+        if self.config.backbones:
+            self._backbone_checksums = {
+                part: checksum(getattr(self, name).state_dict()) for part, name in BACKBONES.items()
+            }
+
+    def _backbones_can_be_fetched(self) -> bool:
+        return bool(self.config.backbones and self._backbone_checksums) and all(
+            self._backbone_checksums[part] == checksum(getattr(self, name).state_dict())
+            for part, name in BACKBONES.items()
+        )
+
+
+def _bert_sizes(model_id: str | os.PathLike, revision: str | None, hub: dict[str, Any]) -> dict[str, Any]:
+    bert = AutoConfig.from_pretrained(model_id, revision=revision, **hub)
+    shared = (
+        "hidden_size",
+        "num_hidden_layers",
+        "num_attention_heads",
+        "intermediate_size",
+        "hidden_act",
+        "layer_norm_eps",
+    )
+    return {name: getattr(bert, name) for name in shared}
+
+
+def _pin(model_id: str | os.PathLike, commit: str | None, weights: dict[str, torch.Tensor]) -> dict[str, Any]:
+    return {"id": os.fspath(model_id), "revision": commit, "sha256": fingerprint(weights)}
+
+
+def _join(speech: dict[str, torch.Tensor], text: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    joined = {f"speech_encoder.{name}": tensor for name, tensor in speech.items()}
+    return joined | {f"text_model.{name}": tensor for name, tensor in text.items()}
+
+
+def _fetch_backbones(config: MSERConfig, hub: dict[str, Any]) -> dict[str, torch.Tensor]:
+    hub = {name: value for name, value in hub.items() if name in HUB_ARGUMENTS}
+    named = config.backbones or {}
+    if set(named) != set(BACKBONES):
+        raise BackboneError("This checkpoint holds a connector alone, but its config does not name the backbones.")
+    speech, _ = speech_encoder_weights(named["speech"]["id"], named["speech"]["revision"], **hub)
+    text, _ = read_weights(named["text"]["id"], named["text"]["revision"], **hub)
+    verify("speech", speech, named["speech"])
+    verify("text", text, named["text"])
+    return _join(speech, text)
+
+
+__all__ = ["MSERForEmotionGeneration", "MSEROutput", "MSERPreTrainedModel"]

@@ -1,0 +1,239 @@
+"""`pipeline("speech-emotion")`: any audio in, the probability of every emotion out."""
+
+import itertools
+import sys
+from collections.abc import Iterable, Iterator, Sequence, Sized
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm.auto import tqdm
+from transformers.pipelines.base import ChunkPipeline
+
+from .audio import AudioError, iter_windows, source_name
+from .errors import MSERError
+
+TIMELINE_WINDOW_S = 4.0
+PREPROCESS_KEYS = ("sampling_rate", "window_s", "hop_s", "on_error")
+ON_ERROR = ("raise", "record")
+
+
+class PipelineOptionError(MSERError, ValueError):
+    """An option of the pipeline has a value that makes no sense."""
+
+
+class SpeechEmotionPipeline(ChunkPipeline):
+    """Speech emotion recognition: the model weighs every emotion word for a clip of any length and kind.
+
+    Example:
+
+    ```python
+    >>> import hf_mser
+    >>> from transformers import pipeline
+
+    >>> pipe = pipeline("speech-emotion")
+    >>> result = pipe("examples/clips/de_angry.flac", top_k=2)
+    >>> [sorted(entry) for entry in result]
+    [['label', 'score'], ['label', 'score']]
+
+    ```
+    """
+
+    _load_processor = True
+    _load_tokenizer = False
+    _load_feature_extractor = False
+    _load_image_processor = False
+    _load_video_processor = False
+
+    def __call__(self, inputs: Any, *args: Any, progress: bool = False, **kwargs: Any) -> Any:
+        """
+        Args:
+            inputs: A clip, a list of clips, or any iterable of clips (a generator, a column of a dataset), which is
+                streamed. A clip is a path, a URL, bytes, an open file, an array (with `sampling_rate`), a
+                dictionary `{"array" | "raw": ..., "sampling_rate": ...}` or what `datasets.Audio` gives.
+            top_k (`int`, *optional*): How many labels to return; all by default.
+            candidate_labels (`list[str]`, *optional*): Words of one's own to weigh, instead of the model's labels.
+            return_timestamps (`bool`, *optional*): Also say how the emotion moves over time, in overlapping windows.
+            window_s, hop_s (`float`, *optional*): Length and step of the windows, in seconds.
+            on_error (`str`, *optional*, defaults to `"raise"`):
+                `"record"` turns a bad file into `{"error", "input"}` and goes on.
+            sampling_rate (`int`, *optional*): The rate of clips that are bare arrays.
+            return_embeddings (`bool`, *optional*): Add the emotion embedding of the clip.
+            batch_size (`int`, *optional*, defaults to 1): How many windows the model reads at once.
+            progress (`bool`, *optional*): Show a progress bar on standard error, if it is a terminal.
+
+        Returns:
+            For a clip `[{"label", "score"}, ...]`, best first, adding up to 1; with `return_timestamps` or
+            `return_embeddings` a dictionary `{"label", "score", "scores", ...}`. A list of those for a list, an
+            iterator for a stream.
+        """
+        if isinstance(inputs, (list, tuple)) and not inputs:
+            return []
+        if progress and sys.stderr.isatty() and isinstance(inputs, Iterable):
+            total = len(inputs) if isinstance(inputs, Sized) else None
+            inputs = tqdm(inputs, total=total, unit="clip", file=sys.stderr)
+        if _is_stream(inputs):
+            inputs = (clip for clip in inputs)
+        return super().__call__(inputs, *args, **kwargs)
+
+    def _sanitize_parameters(
+        self,
+        top_k: int | None = None,
+        candidate_labels: Sequence[str] | str | None = None,
+        return_timestamps: bool | None = None,
+        return_embeddings: bool | None = None,
+        **options: Any,
+    ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+        unknown = sorted(set(options) - set(PREPROCESS_KEYS))
+        if unknown:
+            raise PipelineOptionError(f"Unknown option {unknown[0]!r} of the speech-emotion pipeline.")
+        preprocess = {name: value for name, value in options.items() if value is not None}
+        if preprocess.get("on_error", "raise") not in ON_ERROR:
+            raise PipelineOptionError(f"on_error={preprocess['on_error']!r} is unknown; use one of {ON_ERROR}.")
+        forward: dict[str, Any] = {}
+        postprocess: dict[str, Any] = {}
+        if top_k is not None:
+            if top_k < 1:
+                raise PipelineOptionError(f"top_k={top_k} must be at least 1.")
+            postprocess["top_k"] = top_k
+        if candidate_labels is not None:
+            words = [candidate_labels] if isinstance(candidate_labels, str) else list(candidate_labels)
+            if not words:
+                raise PipelineOptionError("candidate_labels is empty: give at least one word.")
+            forward["candidate_labels"] = words
+            postprocess["labels"] = words
+        if return_timestamps is not None:
+            preprocess["timeline"] = postprocess["timeline"] = return_timestamps
+        if return_embeddings is not None:
+            postprocess["return_embeddings"] = return_embeddings
+        return preprocess, forward, postprocess
+
+    def preprocess(
+        self,
+        source: Any,
+        sampling_rate: int | None = None,
+        window_s: float | None = None,
+        hop_s: float | None = None,
+        timeline: bool = False,
+        on_error: str = "raise",
+    ) -> Iterator[dict[str, Any]]:
+        """The windows of one clip; the last one says so. A bad clip gives its error instead, if that is wanted."""
+        longest = float(self.model.config.window_seconds)
+        window = window_s or (min(TIMELINE_WINDOW_S, longest) if timeline else longest)
+        if not 0 < window <= 30:
+            raise PipelineOptionError(f"window_s={window} must be greater than 0 and at most 30 seconds.")
+        hop = hop_s or (window / 2 if timeline else window)
+        if not 0 < hop <= window:
+            raise PipelineOptionError(f"hop_s={hop} must be greater than 0 and at most the window of {window} s.")
+        try:
+            windows = iter_windows(source, window, hop, sampling_rate)
+            current = next(windows)
+            for following in windows:
+                yield _window(current, is_last=False)
+                current = following
+            yield _window(current, is_last=True)
+        except AudioError as error:
+            if on_error == "raise":
+                raise
+            yield {"error": str(error), "input": source_name(source), "is_last": True}
+
+    def _forward(
+        self, windows: list[dict[str, Any]], candidate_labels: list[str] | None = None
+    ) -> list[dict[str, Any]]:
+        """Probabilities and embedding of each window; windows that hold an error pass through."""
+        heard = [window for window in windows if "samples" in window]
+        if heard:
+            features, mask = self.processor.extract_features([window.pop("samples") for window in heard])
+            speech = self.model.connect_speech(features.to(self.device), mask.to(self.device))
+            prompt, candidates = None, None
+            if candidate_labels is not None:
+                prompt = self.processor.tokenize_prompt(len(heard), candidates=candidate_labels)["input_ids"]
+                prompt = prompt.to(self.device)
+                candidates = self.processor.candidate_ids(candidate_labels)
+            scores = self.model.score_emotions(
+                speech_tokens=speech.speech_tokens, input_ids=prompt, candidate_ids=candidates
+            )
+            probabilities = (scores / self.model.config.temperature).softmax(-1).double().cpu().numpy()
+            embeddings = speech.speech_embeds.float().cpu().numpy()
+            for window, row, embedding in zip(heard, probabilities, embeddings, strict=True):
+                window["probabilities"], window["embedding"] = row, embedding
+        return windows
+
+    def postprocess(
+        self,
+        windows: list[dict[str, Any]],
+        top_k: int | None = None,
+        labels: list[str] | None = None,
+        timeline: bool = False,
+        return_embeddings: bool = False,
+    ) -> Any:
+        """One clip's windows -> its answer. Windows count by their length."""
+        if "error" in windows[-1]:
+            return {"error": windows[-1]["error"], "input": windows[-1]["input"]}
+        labels = labels or self.model.config.labels
+        lengths = np.array([window["end"] - window["start"] for window in windows])
+        weights = lengths / lengths.sum()
+        scores = _ranked(labels, weights @ np.stack([window["probabilities"] for window in windows]), top_k)
+        if not timeline and not return_embeddings:
+            return scores
+        answer: dict[str, Any] = {**scores[0], "scores": scores}
+        if timeline:
+            answer["segments"] = [_segment(labels, window, top_k) for window in windows]
+        if return_embeddings:
+            embedding = weights @ np.stack([window["embedding"] for window in windows])
+            answer["embedding"] = (embedding / np.linalg.norm(embedding)).tolist()
+        return answer
+
+    def save_pretrained(self, save_directory: Any, **kwargs: Any) -> None:
+        """Model and processor; together with the code that the model saves, the folder is complete."""
+        self.model.save_pretrained(save_directory, **kwargs)
+        self.processor.save_pretrained(save_directory)
+
+    def get_iterator(
+        self,
+        inputs: Iterable[Any],
+        num_workers: int,
+        batch_size: int,
+        preprocess_params: dict[str, Any],
+        forward_params: dict[str, Any],
+        postprocess_params: dict[str, Any],
+    ) -> Iterator[Any]:
+        """Batches fill up with windows across clips; answers come in the order of the clips.
+
+        The base class would hand batches to a tokenizer's padding, which knows nothing of features. Here raw
+        windows are collected, and the processor pads their features together.
+        """
+        windows = (window for source in inputs for window in self.preprocess(source, **preprocess_params))
+        clip: list[dict[str, Any]] = []
+        while batch := list(itertools.islice(windows, batch_size)):
+            for window in self.forward(batch, **forward_params):
+                clip.append(window)
+                if window["is_last"]:
+                    yield self.postprocess(clip, **postprocess_params)
+                    clip = []
+
+
+def _window(window: Any, is_last: bool) -> dict[str, Any]:
+    return {"samples": window.samples, "start": window.start, "end": window.end, "is_last": is_last}
+
+
+def _ranked(labels: Sequence[str], probabilities: np.ndarray, top_k: int | None) -> list[dict[str, Any]]:
+    order = np.argsort(-probabilities, kind="stable")[:top_k]
+    return [{"label": labels[index], "score": float(probabilities[index])} for index in order]
+
+
+def _segment(labels: Sequence[str], window: dict[str, Any], top_k: int | None) -> dict[str, Any]:
+    scores = _ranked(labels, window["probabilities"], top_k)
+    return {"start": window["start"], "end": window["end"], **scores[0], "scores": scores}
+
+
+def _is_stream(inputs: Any) -> bool:
+    """Whether `inputs` gives clip after clip, without being a list: generators, maps, columns of datasets."""
+    one_clip = isinstance(
+        inputs, (str, bytes, bytearray, dict, np.ndarray, torch.Tensor, list, torch.utils.data.Dataset)
+    )
+    readable = hasattr(inputs, "read") or hasattr(inputs, "get_all_samples") or hasattr(inputs, "__fspath__")
+    return isinstance(inputs, Iterable) and not one_clip and not readable
+
+
+__all__ = ["SpeechEmotionPipeline"]

@@ -1,0 +1,125 @@
+"""How likely an LLM finds each of several answers after one shared prefix, in one pass.
+
+Two ways with the same result. `tree_log_likelihoods` lays all candidates side by side behind the prefix and
+masks each from the others. `row_log_likelihoods` repeats the cached prefix, one row per candidate, for
+attention kernels that take no custom mask.
+"""
+
+from typing import Any
+
+import torch
+from transformers.cache_utils import Cache, DynamicCache
+from transformers.modeling_utils import PreTrainedModel
+
+TREE_ATTENTION = ("eager", "sdpa")
+
+
+def log_likelihoods(
+    text_model: PreTrainedModel, prefix: torch.Tensor, candidates: list[list[int]], shared_head: int = 0
+) -> torch.Tensor:
+    """Summed log-probability of every candidate's tokens: (batch, candidates), in float32.
+
+    Args:
+        text_model: A causal language model.
+        prefix: Its input embeddings (batch, length, width); all rows are real, none is padded.
+        candidates: The token ids of each answer.
+        shared_head: How many leading positions are the same in all rows. Their keys and values are
+            computed once and shared by the batch.
+    """
+    cache = None
+    if shared_head > 1 and prefix.shape[0] > 1:
+        cache = _prefill(text_model, prefix[:1, :shared_head])
+        cache.batch_repeat_interleave(prefix.shape[0])
+        prefix = prefix[:, shared_head:]
+    implementation = text_model.config._attn_implementation
+    score = tree_log_likelihoods if implementation in TREE_ATTENTION else row_log_likelihoods
+    return score(text_model, prefix, candidates, cache)
+
+
+def tree_log_likelihoods(
+    text_model: PreTrainedModel, prefix: torch.Tensor, candidates: list[list[int]], cache: Cache | None = None
+) -> torch.Tensor:
+    """All candidates behind the prefix in one sequence, each seeing the prefix and itself."""
+    batch, length, _ = prefix.shape
+    past = 0 if cache is None else cache.get_seq_length()
+    # A candidate's last token is predicted but never read, so it needs no position of its own.
+    branches = [ids[:-1] for ids in candidates]
+    flat = [token for branch in branches for token in branch]
+    embeds = prefix
+    if flat:
+        tokens = torch.tensor(flat, device=prefix.device)
+        leaves = text_model.get_input_embeddings()(tokens).to(prefix.dtype)
+        embeds = torch.cat([prefix, leaves.expand(batch, -1, -1)], dim=1)
+    position_ids, mask = _tree_layout([len(branch) for branch in branches], length, past, prefix.device)
+    if text_model.config._attn_implementation == "eager":
+        mask = torch.zeros_like(mask, dtype=prefix.dtype).masked_fill(~mask, torch.finfo(prefix.dtype).min)
+    logits = text_model(
+        inputs_embeds=embeds,
+        attention_mask=mask.expand(batch, 1, -1, -1),
+        position_ids=position_ids.expand(batch, -1),
+        past_key_values=cache,
+        use_cache=cache is not None,
+        logits_to_keep=len(flat) + 1,
+    ).logits.float()
+    return _gather(logits - logits.logsumexp(-1, keepdim=True), candidates)
+
+
+def row_log_likelihoods(
+    text_model: PreTrainedModel, prefix: torch.Tensor, candidates: list[list[int]], cache: Cache | None = None
+) -> torch.Tensor:
+    """The cached prefix repeated for each candidate: needs no custom mask, costs memory."""
+    batch = prefix.shape[0]
+    outputs = text_model(inputs_embeds=prefix, past_key_values=cache, use_cache=True, logits_to_keep=1)
+    first = outputs.logits.float().log_softmax(-1)  # (batch, 1, vocabulary)
+    longest = max(len(ids) for ids in candidates)
+    if longest == 1:
+        return first[:, 0, [ids[0] for ids in candidates]]
+    cache = outputs.past_key_values
+    past = cache.get_seq_length()
+    cache.batch_repeat_interleave(len(candidates))
+    # Shorter answers are filled up on the right, where causal attention keeps the filling from being seen.
+    rows = torch.tensor([ids[:-1] + [0] * (longest - len(ids)) for ids in candidates], device=prefix.device)
+    logits = text_model(
+        input_ids=rows.repeat(batch, 1),
+        past_key_values=cache,
+        position_ids=torch.arange(past, past + longest - 1, device=prefix.device).expand(batch * len(candidates), -1),
+        use_cache=True,
+    ).logits.float()
+    rest = logits.log_softmax(-1).view(batch, len(candidates), longest - 1, -1)
+    return torch.stack(
+        [
+            first[:, 0, ids[0]] + sum(rest[:, row, step, token] for step, token in enumerate(ids[1:]))
+            for row, ids in enumerate(candidates)
+        ],
+        dim=1,
+    )
+
+
+def _prefill(text_model: PreTrainedModel, embeds: torch.Tensor) -> Any:
+    cache = DynamicCache(config=text_model.config)
+    text_model(inputs_embeds=embeds, past_key_values=cache, use_cache=True, logits_to_keep=1)
+    return cache
+
+
+def _tree_layout(
+    lengths: list[int], prefix_length: int, past: int, device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Position ids, and who may look at whom (queries x keys), for branches behind one prefix."""
+    start = past + prefix_length
+    positions = list(range(past, start)) + [start + step for n in lengths for step in range(n)]
+    branch = torch.tensor([-1] * start + [i for i, n in enumerate(lengths) for _ in range(n)], device=device)
+    keys = torch.arange(start + sum(lengths), device=device)
+    queries = keys[past:]
+    causal = keys[None, :] <= queries[:, None]
+    same_branch = (branch[None, :] == -1) | (branch[None, :] == branch[past:, None])
+    return torch.tensor(positions, device=device)[None], (causal & same_branch)[None, None]
+
+
+def _gather(log_probs: torch.Tensor, candidates: list[list[int]]) -> torch.Tensor:
+    """Position 0 of `log_probs` ends the prefix; the candidates' positions follow in order."""
+    scores, start = [], 1
+    for ids in candidates:
+        rows = [0, *range(start, start + len(ids) - 1)]
+        scores.append(log_probs[:, rows, ids].sum(-1))
+        start += len(ids) - 1
+    return torch.stack(scores, dim=1)

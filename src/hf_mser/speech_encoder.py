@@ -1,0 +1,70 @@
+"""Whisper's encoder on the true length of the audio, all useful layers out.
+
+Transformers' own encoder insists on 30 s of features, so a clip of 4 s pays for 26 s of padding. Here the
+position table is cut to the clip. In a batch of mixed lengths nothing behind a clip's end may reach it: the
+features and the first convolution's output are zeroed there, and attention is masked.
+"""
+
+import torch
+from torch import nn
+from transformers.masking_utils import create_bidirectional_mask
+from transformers.models.whisper.configuration_whisper import WhisperConfig
+from transformers.models.whisper.modeling_whisper import WhisperEncoder
+
+from .configuration_mser import SpeechLengthError
+
+
+class TrueLengthWhisperEncoder(WhisperEncoder):
+    """[`WhisperEncoder`] that takes any length up to 30 s and returns a choice of hidden states.
+
+    Args:
+        config (`WhisperConfig`): The Whisper model's configuration.
+        layers (`tuple[int, ...]`): Which hidden states to return: 0 enters the first layer, n leaves layer n
+            (the last one after the final normalisation, as in Whisper). Layers beyond the highest are not built.
+    """
+
+    def __init__(self, config: WhisperConfig, layers: tuple[int, ...]):
+        super().__init__(config)
+        self.layer_indices = layers
+        self.ends_early = max(layers) < config.encoder_layers
+        del self.layers[max(layers) :]
+        if self.ends_early:
+            self.layer_norm = nn.Identity()  # belongs to the last layer's output, which nobody reads
+
+    def forward(
+        self, input_features: torch.Tensor, input_features_mask: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Features (batch, mels, time) -> frames (batch, layers, time / 2, width) and their mask."""
+        mask = input_features_mask if input_features_mask is None else input_features_mask.bool()
+        if mask is not None and bool(mask.all()):
+            mask = None  # nothing to hide: attention is faster without a mask
+        hidden, frames_mask = self._convolve(input_features.to(self.conv1.weight.dtype), mask)
+        hidden = hidden + self.embed_positions.weight[: hidden.shape[1]]
+        hidden = nn.functional.dropout(hidden, p=self.dropout, training=self.training)
+        attention_mask = create_bidirectional_mask(
+            config=self.config,
+            inputs_embeds=hidden,
+            attention_mask=None if frames_mask is None else frames_mask.long(),
+        )
+        states = [hidden]
+        for layer in self.layers:
+            hidden = layer(hidden, attention_mask)
+            states.append(hidden)
+        if not self.ends_early:
+            states[-1] = self.layer_norm(states[-1])
+        return torch.stack([states[index] for index in self.layer_indices], dim=1), frames_mask
+
+    def _convolve(self, features: torch.Tensor, mask: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor | None]:
+        length = (features.shape[-1] + 1) // 2
+        if length > self.max_source_positions:
+            raise SpeechLengthError(
+                f"The encoder reads up to {self.max_source_positions * 2} feature frames at once "
+                f"({self.max_source_positions / 50:.0f} s), but got {features.shape[-1]}. Cut long audio into windows; "
+                "the pipeline does so by itself."
+            )
+        if mask is None:
+            hidden = nn.functional.gelu(self.conv1(features))
+        else:
+            hidden = nn.functional.gelu(self.conv1(features * mask[:, None])) * mask[:, None]
+        hidden = nn.functional.gelu(self.conv2(hidden)).transpose(1, 2)
+        return hidden, None if mask is None else mask[:, ::2]
