@@ -101,6 +101,8 @@ class Corpus:
     """The one split of a corpus that cannot be divided without sharing speakers or emotions."""
     official_split: str | None = None
     """What the authors' own split is, when there is one; `load_corpus(..., splits="official")`."""
+    official_keeps_speakers_apart: bool = False
+    """The authors' split already does what ours must, so it is ours too."""
     extra_views: Mapping[str, View] = field(default_factory=dict)
     emotional: bool = True
     """False when the labels are not emotions (levels of arousal): no evaluation of emotions on it."""
@@ -138,8 +140,13 @@ class Corpus:
             views["4-class"] = View(FOUR_CLASSES)
         return {**views, **self.extra_views}
 
-    def split_of(self, speaker: str | None) -> str | None:
-        """The split of a speaker: fixed, the same on every machine, every clip of a speaker on one side."""
+    def split_of(self, speaker: str | None, official: str | None = None) -> str | None:
+        """The split of a speaker: fixed, the same on every machine, every clip of a speaker on one side.
+
+        A clip without a known speaker has no split, unless the corpus has but one.
+        """
+        if self.official_keeps_speakers_apart:
+            return official if official in SPLITS else None
         if self.single_split is not None or speaker is None:
             return self.single_split
         if speaker in self.test:

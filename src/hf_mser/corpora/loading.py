@@ -6,21 +6,19 @@ speaker of two genders: every such fault is collected and the whole list ends in
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..emotions import EMOTIONS, UnknownLabelError, emotion_of
 from .definition import Corpus, View
+from .metadata import read_metadata, verify_checksums
 from .schema import COLUMNS, METADATA, SPLITS, CorpusError, CorpusNotFoundError, features
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-CHECKSUMS = "SHA256SUMS"
 SPLIT_KINDS = ("speaker", "official")
 _SHOWN = 10
 
@@ -90,70 +88,6 @@ def load_corpus(
     return _dataset(records, names, columns)
 
 
-def read_metadata(folder: Path) -> Iterator[dict[str, Any]]:
-    """The rows of `metadata.jsonl`, each with a safe `file_name`; a fault in the file is a `CorpusError`.
-
-    Example:
-        >>> rows = list(read_metadata(Path("crema_d")))  # doctest: +SKIP
-    """
-    path = folder / METADATA
-    if not path.is_file():
-        started = (folder / ".prepare").is_dir()
-        cure = (
-            "Its preparation was interrupted: run the same `mser corpora prepare` command again."
-            if started
-            else "Make one from the original files: `mser corpora prepare NAME --source DIR --output DIR`."
-        )
-        raise CorpusNotFoundError(f"{folder} holds no {METADATA}. {cure}")
-    seen: dict[str, int] = {}
-    with path.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, start=1):
-            if not line.strip():
-                continue
-            where = f"{path}, line {number}"
-            row = _parsed(line, where)
-            name = row["file_name"]
-            if name in seen:
-                raise CorpusError(f"{where}: {name} for the second time, first in line {seen[name]}.")
-            seen[name] = number
-            yield row
-    if not seen:
-        raise CorpusError(f"{path} is empty: a corpus without clips. Prepare it again.")
-
-
-def verify_checksums(folder: Path) -> None:
-    """Compare every file with `SHA256SUMS`; a difference or a missing file is a `CorpusError`.
-
-    Example:
-        >>> verify_checksums(Path("prepared/emodb"))  # doctest: +SKIP
-    """
-    sums = folder / CHECKSUMS
-    if not sums.is_file():
-        raise CorpusNotFoundError(f"{folder} holds no {CHECKSUMS}; only prepared corpora can be verified.")
-    for line in sums.read_text(encoding="utf-8").splitlines():
-        digest, _, name = line.partition("  ")
-        path = folder / name
-        if not path.is_file():
-            raise CorpusError(f"{path} is missing, {CHECKSUMS} lists it. Prepare the corpus again.")
-        if hashlib.sha256(path.read_bytes()).hexdigest() != digest:
-            raise CorpusError(f"{path} differs from its checksum: it was damaged. Prepare the corpus again.")
-
-
-def _parsed(line: str, where: str) -> dict[str, Any]:
-    try:
-        row = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise CorpusError(f"{where}: not JSON ({error}). Every line is one object.") from error
-    if not isinstance(row, dict) or not isinstance(row.get("file_name"), str) or not row["file_name"]:
-        raise CorpusError(f"{where}: every line is an object with a text `file_name`.")
-    name = row["file_name"]
-    # Backslashes and drive letters climb out of the folder on Windows though they look harmless elsewhere.
-    parts = PurePosixPath(name.replace("\\", "/")).parts
-    if name.startswith(("/", "\\")) or ".." in parts or ":" in parts[0] or "\0" in name:
-        raise CorpusError(f"{where}: file_name {name!r} points outside of the folder; it must be inside.")
-    return row
-
-
 def _find(name_or_dir: str | Path, root: str | Path | None) -> Path:
     folder = Path(name_or_dir).expanduser()
     if folder.is_dir():
@@ -166,8 +100,8 @@ def _find(name_or_dir: str | Path, root: str | Path | None) -> Path:
     prepared = (Path(root) if root is not None else corpora_root()).absolute() / corpus.name
     if not prepared.is_dir():
         raise CorpusNotFoundError(
-            f"{corpus.title} is not prepared: {prepared} does not exist. "
-            f"Get it from {corpus.homepage}, then run `mser corpora prepare {corpus.name} --source DIR --output {prepared}`."
+            f"{corpus.title} is not prepared: {prepared} does not exist. Get it from {corpus.homepage}, "
+            f"then run `mser corpora prepare {corpus.name} --source DIR --output {prepared}`."
         )
     return prepared
 
@@ -255,9 +189,7 @@ def _emotion(
         return None
     emotion = corpus.emotion(str(label))
     if "emotion" in row and stated != emotion:
-        faults.append(
-            f"{row['file_name']}: emotion {stated!r}, but in {corpus.name} {label!r} is {emotion!r}"
-        )
+        faults.append(f"{row['file_name']}: emotion {stated!r}, but in {corpus.name} {label!r} is {emotion!r}")
     if view is not None:
         emotion = view.emotion(corpus.name, str(label))
     return classes.index(emotion) if emotion is not None and emotion in classes else None
@@ -276,7 +208,9 @@ def _duration(path: Path) -> float | None:
 def _split(row: Mapping[str, Any], corpus: Corpus | None, speaker: str | None, splits: str) -> str | None:
     if splits == "official":
         return row.get("official_split")
-    return corpus.split_of(speaker) if corpus else row.get("split")
+    if corpus is None:
+        return row.get("split")
+    return corpus.split_of(speaker, row.get("official_split"))
 
 
 def _conflicting_genders(records: Sequence[Mapping[str, Any]]) -> list[str]:

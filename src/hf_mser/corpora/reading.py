@@ -188,3 +188,22 @@ def differences(corpus: Corpus, clips: Iterable[Clip]) -> Iterator[Problem]:
 def _count(what: str, expected: int, found: int, where: str) -> Problem:
     trouble = f"{expected - found} missing" if found < expected else f"{found - expected} too many"
     return Problem("unexpected count", where, f"{found} {what}, documented are {expected}: {trouble}")
+
+
+def by_tail(source: Path, parts: int = 1) -> dict[str, str]:
+    """The audio files of a distribution by the last `parts` components of their path, without the ending.
+
+    Tables name files so, whatever folders a copy has above them. Two files of one name are an error.
+    """
+    found: dict[str, str] = {}
+    for path in files(source):
+        tail = "/".join(PurePosixPath(clip_id(path)).parts[-parts:])
+        if tail in found:
+            raise CorpusError(f"{source}: {found[tail]} and {path} are both {tail}; keep one copy of the corpus.")
+        found[tail] = path
+    return found
+
+
+def missing(name: str, table_: Path) -> Problem:
+    """The problem of a clip that a table lists and the folder does not hold."""
+    return Problem("missing file", name, f"listed in {table_.name}, not in the folder")
