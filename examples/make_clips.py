@@ -1,6 +1,6 @@
 """Make the example clips: synthetic speech whose emotion lies in prosody that this script shapes.
 
-    python examples/make_clips.py            # needs espeak-ng (the program) and pyworld (pip install pyworld "setuptools<81")
+    python examples/make_clips.py            # needs the program espeak-ng and the package pyworld
 
 espeak-ng reads a sentence in a plain voice. WORLD takes that voice apart into pitch, spectral envelope and
 breath noise; each emotion moves them in the directions that the literature on vocal emotion reports (anger:
@@ -155,9 +155,7 @@ def main() -> None:
     for name, line in CLIPS.items():
         samples = speak(line)
         (clips / f"{name}.flac").write_bytes(encoded(samples, "FLAC", "PCM_16"))
-        rows.append(
-            {"file_name": f"{name}.flac", "emotion": line.emotion, "language": name[:2], "text": line.text}
-        )
+        rows.append({"file_name": f"{name}.flac", "emotion": line.emotion, "language": name[:2], "text": line.text})
     write_lines(clips / "metadata.jsonl", rows)
 
     call, segments = telephone_call()

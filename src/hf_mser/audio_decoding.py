@@ -44,13 +44,16 @@ class Sound:
 def decode(file: BinaryIO, name: str, timeout: float) -> Iterator[Sound]:
     """Open encoded sound; `timeout` is how many seconds ffmpeg may take for one block."""
     failures: list[str] = []
+    careful = _CarefulFile(file)
     with contextlib.ExitStack() as stack:
         try:
-            opened = stack.enter_context(_WithoutName(file).opened())
+            file.seek(0)
+            opened = stack.enter_context(soundfile.SoundFile(careful))
         except soundfile.SoundFileError as error:
+            careful.check(name)
             failures.append(f"soundfile: {_reason(error)}")
         else:
-            yield Sound(name, opened.samplerate, _soundfile_blocks(opened, name))
+            yield Sound(name, opened.samplerate, _soundfile_blocks(opened, careful, name))
             return
         program = shutil.which("ffmpeg")
         if program is None:
@@ -60,20 +63,40 @@ def decode(file: BinaryIO, name: str, timeout: float) -> Iterator[Sound]:
         yield stack.enter_context(_ffmpeg(program, file, name, timeout, failures))
 
 
-class _WithoutName:
-    """A file object whose `name` is hidden: soundfile must judge the content, never the file's ending."""
+class _CarefulFile:
+    """A file object as libsndfile should see it.
+
+    It has no `name`, because the content decides about the format and never the file's ending; and a
+    failure is kept for us, because exceptions cannot pass through libsndfile, which would see an early end.
+    """
 
     def __init__(self, file: BinaryIO) -> None:
-        self.seek, self.tell, self.read = file.seek, file.tell, file.read
-        if hasattr(file, "readinto"):
-            self.readinto = file.readinto
+        self.file = file
+        self.failure: Exception | None = None
 
-    def opened(self) -> soundfile.SoundFile:
-        self.seek(0)
-        return soundfile.SoundFile(self)
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        try:
+            return self.file.seek(offset, whence)
+        except (OSError, ValueError):  # a damaged header sends libsndfile to impossible places
+            return self.file.tell()
+
+    def tell(self) -> int:
+        return self.file.tell()
+
+    def read(self, count: int) -> bytes:
+        try:
+            return self.file.read(count)
+        except Exception as error:
+            self.failure = error
+            return b""
+
+    def check(self, name: str) -> None:
+        if self.failure is not None:
+            cause = f"cannot be read to its end ({self.failure})"
+            raise UnreadableAudioError(name, cause, "Copy the file to a disk that works") from self.failure
 
 
-def _soundfile_blocks(opened: soundfile.SoundFile, name: str) -> Iterator[np.ndarray]:
+def _soundfile_blocks(opened: soundfile.SoundFile, file: _CarefulFile, name: str) -> Iterator[np.ndarray]:
     missing = _announced_in_vain(opened.extra_info)
     if missing:
         raise TruncatedAudioError(name, f"the header announces {missing}", _TRUNCATED_CURE)
@@ -86,6 +109,7 @@ def _soundfile_blocks(opened: soundfile.SoundFile, name: str) -> Iterator[np.nda
             raise UndecodableAudioError(
                 name, f"damaged {place} ({_reason(error)})", "Copy or encode the file again"
             ) from error
+        file.check(name)
         if not len(block):
             break
         read += len(block)
@@ -162,9 +186,7 @@ def _ffmpeg_blocks(
         whole = len(data) - len(data) % frame_bytes
         yield np.frombuffer(data[:whole], dtype=">f4").astype(np.float32).reshape(-1, channels)
     if process.wait() != 0:
-        raise UndecodableAudioError(
-            name, f"damaged (ffmpeg: {_last_line(log)})", "Copy or encode the file again"
-        )
+        raise UndecodableAudioError(name, f"damaged (ffmpeg: {_last_line(log)})", "Copy or encode the file again")
 
 
 def _last_line(log: IO[bytes]) -> str:

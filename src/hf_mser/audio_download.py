@@ -5,11 +5,13 @@ http and https are followed, every redirect is judged like the first address, an
 made to the very address that was judged (a name could resolve differently a moment later).
 """
 
+import contextlib
 import http.client
 import ipaddress
 import os
 import socket
 import ssl
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -18,6 +20,7 @@ from urllib.parse import urlsplit
 
 from .audio_errors import AudioDownloadError, AudioTooLargeError, ForbiddenAddressError
 
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
 ALLOW_PRIVATE_VARIABLE = "HF_MSER_ALLOW_PRIVATE_URLS"
 """Set to 1, this environment variable lets URLs lead to loopback and private addresses."""
 
@@ -35,17 +38,23 @@ def download(url: str, target: IO[bytes], max_bytes: int, timeout: float, allow_
     if allow_private is None:
         allow_private = os.environ.get(ALLOW_PRIVATE_VARIABLE, "").lower() in ("1", "true", "yes", "on")
     _check_scheme(url, url)
+    connector = _Connector(allow_private)
     deadline = time.monotonic() + timeout
+    watch = threading.Timer(timeout, connector.cut)
+    watch.start()
     request = urllib.request.Request(url, headers={"User-Agent": "hf_mser", "Accept": "audio/*, */*;q=0.5"})
     try:
-        with _opener(url, allow_private).open(request, timeout=timeout) as response:
+        with _opener(url, connector).open(request, timeout=timeout) as response:
             _copy(response, target, url, max_bytes, deadline)
     except ForbiddenAddressError as error:
         raise ForbiddenAddressError(url, error.cause, error.cure) from None
     except AudioDownloadError:
         raise
     except (OSError, http.client.HTTPException, ValueError) as error:  # ValueError: a malformed URL
-        raise _failure(url, error, timeout) from error
+        late = time.monotonic() >= deadline
+        raise _failure(url, TimeoutError() if late else error, timeout) from error
+    finally:
+        watch.cancel()
 
 
 def _copy(response: Any, target: IO[bytes], url: str, max_bytes: int, deadline: float) -> None:
@@ -56,11 +65,9 @@ def _copy(response: Any, target: IO[bytes], url: str, max_bytes: int, deadline: 
         if max(received, expected or 0) > max_bytes:
             cause = f"delivers more than {max_bytes} bytes"
             raise AudioTooLargeError(url, cause, "Download it yourself, or pass a larger max_url_bytes")
-        if time.monotonic() > deadline:
-            raise TimeoutError("the download took too long")
-        block = response.read1(
-            1 << 16
-        )  # read1: one network packet, so that a trickle cannot pass the deadline
+        block = response.read1(1 << 16)  # read1 returns what is there: a trickle cannot pass the deadline
+        if time.monotonic() >= deadline:  # also when the connection was cut, which looks like an end
+            raise TimeoutError
         if not block:
             break
         target.write(block)
@@ -69,12 +76,10 @@ def _copy(response: Any, target: IO[bytes], url: str, max_bytes: int, deadline: 
         raise http.client.IncompleteRead(b"", expected - received)
 
 
-def _opener(url: str, allow_private: bool) -> urllib.request.OpenerDirector:
-    handlers: list[urllib.request.BaseHandler] = [_Judge(url, allow_private)]
-    if (
-        not urllib.request.getproxies() and not allow_private
-    ):  # through a proxy, the proxy makes the connection
-        handlers += [_PinnedHTTPHandler(), _PinnedHTTPSHandler()]
+def _opener(url: str, connector: "_Connector") -> urllib.request.OpenerDirector:
+    handlers: list[urllib.request.BaseHandler] = [_Judge(url, connector.allow_private)]
+    if not urllib.request.getproxies():  # a proxy makes the connection itself
+        handlers += [_HTTPHandler(connector), _HTTPSHandler(connector)]
     return urllib.request.build_opener(*handlers)
 
 
@@ -110,47 +115,85 @@ def _public_addresses(host: str, port: int) -> list[tuple]:
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     for *_, address in found:
         ip = ipaddress.ip_address(str(address[0]).split("%")[0])
-        ip = getattr(ip, "ipv4_mapped", None) or getattr(ip, "sixtofour", None) or ip
-        if not ip.is_global or ip.is_multicast:
+        if not all(part.is_global and not part.is_multicast for part in (ip, *_embedded(ip))):
             cause = f"leads to {ip}, which is not a public address"
             cure = f"If you trust it, pass allow_private_urls=True or set {ALLOW_PRIVATE_VARIABLE}=1"
             raise ForbiddenAddressError(host, cause, cure)
     return found
 
 
-def _connect(host: str, port: int, timeout: Any) -> socket.socket:
-    failure: OSError = OSError(f"{host} has no address")
-    for family, kind, protocol, _, address in _public_addresses(host, port):
-        connection = socket.socket(family, kind, protocol)
-        try:
-            connection.settimeout(timeout)
-            connection.connect(address)
-            return connection
-        except OSError as error:
-            connection.close()
-            failure = error
-    raise failure
+def _embedded(ip: Any) -> list[ipaddress.IPv4Address]:
+    """The IPv4 address to which a gateway would carry an IPv6 address on."""
+    if ip.version == 4:
+        return []
+    behind = [ip.ipv4_mapped, ip.sixtofour, *(ip.teredo or ())]
+    if ip in _NAT64:
+        behind.append(ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF))
+    return [address for address in behind if address is not None]
 
 
-class _PinnedHTTPConnection(http.client.HTTPConnection):
+class _Connector:
+    """Makes the connections of one download: only to judged addresses, and none beyond the deadline."""
+
+    def __init__(self, allow_private: bool) -> None:
+        self.allow_private = allow_private
+        self.open: list[socket.socket] = []
+
+    def connect(self, host: str, port: int, timeout: Any) -> socket.socket:
+        if self.allow_private:
+            return socket.create_connection((host, port), timeout)
+        failure: OSError = OSError(f"{host} has no address")
+        for *_, address in _public_addresses(host, port):
+            try:
+                return socket.create_connection(address[:2], timeout)
+            except OSError as error:
+                failure = error
+        raise failure
+
+    def cut(self) -> None:
+        for connection in self.open:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+
+class _HTTPConnection(http.client.HTTPConnection):
+    def __init__(self, host: str, *, connector: _Connector, **options: Any) -> None:
+        super().__init__(host, **options)
+        self.connector = connector
+
     def connect(self) -> None:
-        self.sock = _connect(self.host, self.port, self.timeout)
+        self.sock = self.connector.connect(self.host, self.port, self.timeout)
+        self.connector.open.append(self.sock)
 
 
-class _PinnedHTTPSConnection(http.client.HTTPSConnection):
+class _HTTPSConnection(http.client.HTTPSConnection):
+    def __init__(self, host: str, *, connector: _Connector, **options: Any) -> None:
+        super().__init__(host, **options)
+        self.connector = connector
+
     def connect(self) -> None:
-        plain = _connect(self.host, self.port, self.timeout)
+        plain = self.connector.connect(self.host, self.port, self.timeout)
+        self.connector.open.append(plain)
         self.sock = ssl.create_default_context().wrap_socket(plain, server_hostname=self.host)
+        self.connector.open.append(self.sock)
 
 
-class _PinnedHTTPHandler(urllib.request.HTTPHandler):
+class _HTTPHandler(urllib.request.HTTPHandler):
+    def __init__(self, connector: _Connector) -> None:
+        super().__init__()
+        self.connector = connector
+
     def http_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
-        return self.do_open(_PinnedHTTPConnection, request)
+        return self.do_open(_HTTPConnection, request, connector=self.connector)  # type: ignore[arg-type]
 
 
-class _PinnedHTTPSHandler(urllib.request.HTTPSHandler):
+class _HTTPSHandler(urllib.request.HTTPSHandler):
+    def __init__(self, connector: _Connector) -> None:
+        super().__init__()
+        self.connector = connector
+
     def https_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
-        return self.do_open(_PinnedHTTPSConnection, request)
+        return self.do_open(_HTTPSConnection, request, connector=self.connector)  # type: ignore[arg-type]
 
 
 def _failure(url: str, error: BaseException, timeout: float) -> AudioDownloadError:

@@ -94,9 +94,7 @@ def source_name(source: Any) -> str:
     elif isinstance(source, Mapping):
         parts = [source.get(key) for key in ("path", "array", "raw", "bytes")]
         present = [part for part in parts if part is not None]
-        name = (
-            source_name(present[0]) if present else f"<row with {', '.join(map(str, source)) or 'nothing'}>"
-        )
+        name = source_name(present[0]) if present else f"<row with {', '.join(map(str, source)) or 'nothing'}>"
     elif isinstance(getattr(source, "name", None), str) and source.name:
         name = source.name
     elif hasattr(source, "shape"):
@@ -144,9 +142,7 @@ def _open_path(path: str | os.PathLike, name: str) -> BinaryIO:
         if stat.S_ISDIR(mode):
             raise UnreadableAudioError(name, "is a directory", "Pass the files inside it one by one")
         if not stat.S_ISREG(mode):  # opening a pipe or device can block for ever
-            raise UnreadableAudioError(
-                name, "is no regular file", "Open it yourself and pass the file object"
-            )
+            raise UnreadableAudioError(name, "is no regular file", "Open it yourself and pass the file object")
         return open(path, "rb")
     except (FileNotFoundError, NotADirectoryError) as error:
         cure = f"Check the path; it was looked for from {Path.cwd()}"
@@ -156,7 +152,8 @@ def _open_path(path: str | os.PathLike, name: str) -> BinaryIO:
     except UnreadableAudioError:
         raise
     except (OSError, ValueError) as error:  # ValueError: a null byte in the path
-        raise UnreadableAudioError(name, f"cannot be opened ({error})", "Check the path") from error
+        reason = getattr(error, "strerror", None) or error
+        raise UnreadableAudioError(name, f"cannot be opened ({reason})", "Check the path") from error
 
 
 def _seekable(source: Any, name: str, stack: contextlib.ExitStack) -> BinaryIO:
@@ -173,9 +170,7 @@ def _seekable(source: Any, name: str, stack: contextlib.ExitStack) -> BinaryIO:
             return spool
     except (OSError, ValueError, TypeError, UnicodeError) as error:
         cause = f"cannot be read ({error or type(error).__name__})"
-        raise UnreadableAudioError(
-            name, cause, "Pass a file that is open for reading in binary mode"
-        ) from error
+        raise UnreadableAudioError(name, cause, "Pass a file that is open for reading in binary mode") from error
     raise UnreadableAudioError(name, "delivers text instead of bytes", 'Open it with open(path, "rb")')
 
 
@@ -195,9 +190,7 @@ def _to_numpy(samples: Any, name: str) -> np.ndarray:
         if isinstance(samples, (list, tuple)) or hasattr(samples, "__array__"):
             return np.asarray(samples)
     except (TypeError, ValueError, RuntimeError) as error:
-        raise SampleShapeError(
-            name, f"is no plain array ({error})", "Pass one number for each sample"
-        ) from error
+        raise SampleShapeError(name, f"is no plain array ({error})", "Pass one number for each sample") from error
     cure = "Pass a path, URL, bytes, file object, array with its sampling rate, or a datasets.Audio row"
     raise UnsupportedSourceError(name, f"{type(samples).__name__} is no kind of sound", cure)
 
