@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from hf_mser.audio import load_audio
 from hf_mser.evaluation.clips import Clip, read_clips
 
 KINDS = ("egemaps", "whisper", "whisper_padded")
@@ -75,14 +76,10 @@ def _whisper(folder: Path, padded: bool) -> Extractor:
     encoder = WhisperModel.from_pretrained(folder, dtype=dtype).encoder.eval()
 
     def extract(samples: np.ndarray) -> np.ndarray:
-        mel = mel_of(
-            samples, sampling_rate=16_000, padding="max_length" if padded else False, return_tensors="np"
-        )
+        mel = mel_of(samples, sampling_rate=16_000, padding="max_length" if padded else False, return_tensors="np")
         with torch.inference_mode():
             states = hidden_states(encoder, torch.from_numpy(mel.input_features).to(dtype))
-            pooled = [
-                torch.cat([s.float().mean(1), s.float().std(1, unbiased=False)], dim=-1) for s in states
-            ]
+            pooled = [torch.cat([s.float().mean(1), s.float().std(1, unbiased=False)], dim=-1) for s in states]
         return torch.cat(pooled).numpy()
 
     return extract
@@ -104,9 +101,7 @@ def hidden_states(encoder: Any, mel: Any) -> list[Any]:
 
 
 def _samples(clip: Clip) -> np.ndarray:
-    import soundfile
-
-    return soundfile.read(clip.audio, dtype="float32")[0]
+    return load_audio(clip.audio)
 
 
 def _chunk_path(cache: Path, kind: str, chunk: Sequence[Clip]) -> Path:
@@ -124,9 +119,7 @@ def _write(path: Path, array: np.ndarray) -> None:
 
 def main() -> int:
     """Fill the cache."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", nargs="+", type=Path, required=True)
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=["egemaps", "whisper"])
     parser.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "hf_mser" / "baselines")
@@ -135,8 +128,7 @@ def main() -> int:
     for kind in arguments.kinds:
         start = time.perf_counter()
         rows = sum(
-            len(features(kind, read_clips(folder), arguments.cache, arguments.encoder))
-            for folder in arguments.data
+            len(features(kind, read_clips(folder), arguments.cache, arguments.encoder)) for folder in arguments.data
         )
         print(f"{kind}: {rows} clips, {time.perf_counter() - start:.0f} s", file=sys.stderr)
     return 0
