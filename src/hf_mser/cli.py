@@ -1,0 +1,57 @@
+"""The `mser` command.
+
+Exit status: 0 all went well, 1 some inputs failed, 2 the command was used wrongly.
+"""
+
+import argparse
+import importlib
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+from .errors import MSERError
+
+SUBCOMMANDS = ("commands.predict", "corpora.cli")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `mser` with the given arguments (those of the process by default) and return its exit status.
+
+    Example:
+        >>> main(["predict", "examples/clips/de_angry.flac", "--format", "csv", "--output", os.devnull])
+        0
+    """
+    parser = argparse.ArgumentParser(prog="mser", description="Speech emotion recognition in any language.")
+    parser.add_argument("--debug", action="store_true", help="show the whole stack trace of an error")
+    subparsers = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    for name in SUBCOMMANDS:
+        importlib.import_module(f".{name}", __package__).add_subcommand(subparsers)
+    arguments = parser.parse_args(argv)
+    warnings.showwarning = _show_warning  # type: ignore[assignment]
+    try:
+        return arguments.run(arguments) or 0
+    except MSERError as error:
+        if arguments.debug:
+            raise
+        print(f"mser: {error}", file=sys.stderr)
+        return 2
+    except ModuleNotFoundError as error:
+        if arguments.debug or error.name is None or error.name.startswith("hf_mser"):
+            raise
+        print(f"mser: this needs {error.name}. Install it with: pip install 'hf-mser[train,eval]'", file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader left: nothing more to say
+        return 0
+    except KeyboardInterrupt:
+        return 130
+
+
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    print(f"mser: warning: {message}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

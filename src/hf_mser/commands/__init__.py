@@ -1,0 +1,1 @@
+"""Subcommands of `mser` that belong to no other room: predicting and adapting."""
