@@ -40,9 +40,11 @@ class EmotionQFormerConfig(PreTrainedConfig):
             How many learned queries read the speech.
         embedding_size (`int`, *optional*, defaults to 256):
             Width of the emotion embedding on which the contrastive loss acts.
-        num_statistics_tokens (`int`, *optional*, defaults to 1):
-            How many tokens made from the mean and the deviation of the frames stand before the queries;
+        num_statistics_tokens (`int`, *optional*, defaults to 4):
+            How many tokens made from the mean and the deviation of the frames stand behind the queries;
             0 is the paper's form.
+        statistics_rank (`int`, *optional*, defaults to 128):
+            How many numbers the statistics of all layers are first brought down to.
         num_speech_layers (`int`, *optional*):
             How many encoder layers the mixture reads; filled in by [`MSERConfig`].
 
@@ -77,8 +79,9 @@ class EmotionQFormerConfig(PreTrainedConfig):
     # readings are fields here [ours].
     num_query_tokens: int = 32
     embedding_size: int = 256
-    num_statistics_tokens: int = 1  # [ours]
-    statistics_dropout: float | int = 0.1  # [ours]
+    num_statistics_tokens: int = 4  # [ours]
+    statistics_rank: int = 128  # [ours]
+    statistics_dropout: float | int = 0.3  # [ours]
     num_speech_layers: int = 1
 
     @property

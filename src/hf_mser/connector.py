@@ -30,8 +30,8 @@ class EmotionQFormer(nn.Module):
     Everything that learns is in this one module, so that freezing, saving and `peft`'s `modules_to_save` can
     name it. It stays in float32, also when the backbones are in half precision.
 
-    The frames reach the LLM on two ways [ours]: the queries attend to them, and their mean and deviation over
-    the clip become tokens of their own, since these two numbers per dimension are what carries across languages.
+    The frames reach the LLM on two ways [ours]: the queries attend to a mixture of the layers, and the mean and
+    deviation of each layer over the clip become tokens of their own: they are what carries across languages.
     The buffers `*_mean` and `*_std` describe the recordings that the connector was trained on; adaptation to
     another domain replaces them and touches no weight.
 
@@ -51,7 +51,7 @@ class EmotionQFormer(nn.Module):
     >>> connector = EmotionQFormer(config, text_hidden_size=48).eval()
     >>> output = connector(torch.randn(2, 1, 50, 16))
     >>> tuple(output.speech_tokens.shape), tuple(output.speech_embeds.shape)
-    ((2, 33, 48), (2, 256))
+    ((2, 36, 48), (2, 256))
 
     ```"""
 
@@ -62,52 +62,58 @@ class EmotionQFormer(nn.Module):
 
     def __init__(self, config: EmotionQFormerConfig, text_hidden_size: int):
         super().__init__()
-        width = config.encoder_hidden_size
         self.config = config
         self.layer_weights = nn.Parameter(torch.zeros(config.num_speech_layers))
         self.query_tokens = nn.Parameter(torch.zeros(1, config.num_query_tokens, config.hidden_size))
         self.qformer = Blip2QFormerModel(config)
-        self.register_buffer("frame_mean", torch.zeros(width))
-        self.register_buffer("frame_std", torch.ones(width))
+        layers, width = config.num_speech_layers, config.encoder_hidden_size
+        self.register_buffer("frame_mean", torch.zeros(layers, width))
+        self.register_buffer("frame_std", torch.ones(layers, width))
+        heads = 1
         if config.num_statistics_tokens:
-            self.register_buffer("statistics_mean", torch.zeros(2 * width))
-            self.register_buffer("statistics_std", torch.ones(2 * width))
-            self.statistics_dropout = nn.Dropout(config.statistics_dropout)
-            self.statistics_projection = nn.Linear(2 * width, config.num_statistics_tokens * config.hidden_size)
-            self.statistics_head = nn.Linear(2 * width, config.embedding_size)
+            heads = 2
+            self.register_buffer("statistics_mean", torch.zeros(layers, 2, width))
+            self.register_buffer("statistics_std", torch.ones(layers, 2, width))
+            self.statistics_projection = nn.Sequential(
+                nn.Dropout(config.statistics_dropout),
+                nn.Linear(layers * 2 * width, config.statistics_rank, bias=False),
+                nn.Linear(config.statistics_rank, config.num_statistics_tokens * config.hidden_size),
+            )
         self.text_projection = nn.Linear(config.hidden_size, text_hidden_size)
-        self.emotion_head = nn.Linear(config.hidden_size, config.embedding_size)
+        self.emotion_head = nn.Linear(heads * config.hidden_size, config.embedding_size)
 
     def forward(self, frames: torch.Tensor, mask: torch.Tensor | None = None) -> ConnectorOutput:
         """Frames (batch, layers, time, width) and their mask (batch, time) -> tokens and embedding."""
-        frames = self.mix_layers(frames)
+        # The layers' scales differ by orders: each is normalised before anything else.
+        frames = nn.functional.layer_norm(frames.float(), frames.shape[-1:])
         tokens = self.query_tokens.expand(frames.shape[0], -1, -1)
-        direct: torch.Tensor | float = 0.0
         if self.config.num_statistics_tokens:
             statistics = (self.pool_statistics(frames, mask) - self.statistics_mean) / self.statistics_std
-            statistics = self.statistics_dropout(statistics)
-            of_statistics = self.statistics_projection(statistics).unflatten(1, (-1, self.config.hidden_size))
-            tokens = torch.cat([of_statistics, tokens], dim=1)
-            direct = self.statistics_head(statistics)
+            of_statistics = self.statistics_projection(statistics.flatten(1))
+            tokens = torch.cat([tokens, of_statistics.unflatten(1, (-1, self.config.hidden_size))], dim=1)
         heard = self.qformer(
             query_embeds=tokens,
-            encoder_hidden_states=(frames - self.frame_mean) / self.frame_std,
+            encoder_hidden_states=self.mix_layers(frames),
             encoder_attention_mask=None if mask is None else mask.long(),
         ).last_hidden_state
+        groups = heard.split((self.config.num_query_tokens, self.config.num_statistics_tokens), dim=1)
+        summary = torch.cat([group.mean(dim=1) for group in groups if group.shape[1]], dim=-1)
         return ConnectorOutput(
             speech_tokens=self.text_projection(heard),
-            speech_embeds=nn.functional.normalize(self.emotion_head(heard.mean(dim=1)) + direct, dim=-1),
+            speech_embeds=nn.functional.normalize(self.emotion_head(summary), dim=-1),
         )
 
     def mix_layers(self, frames: torch.Tensor) -> torch.Tensor:
-        """The learned mixture; every layer is normalised first, since their scales differ by orders."""
-        frames = nn.functional.layer_norm(frames.float(), frames.shape[-1:])
-        return torch.einsum("bltd,l->btd", frames, self.layer_weights.float().softmax(0))
+        """The learned mixture of the normalised layers, each standardised for the domain first."""
+        shares = self.layer_weights.softmax(0)
+        # (x - mean) / std, mixed: one weighted sum over the layers and one shift.
+        scales = shares[:, None] / self.frame_std
+        return torch.einsum("bltd,ld->btd", frames, scales) - (scales * self.frame_mean).sum(0)
 
     def pool_statistics(self, frames: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
-        """Mean and deviation of a clip's frames over time, side by side."""
-        weights = frames.new_ones(frames.shape[:2]) if mask is None else mask.to(frames.dtype)
-        weights = (weights / weights.sum(1, keepdim=True))[..., None]
-        mean = (frames * weights).sum(1)
-        variance = ((frames - mean[:, None]).square() * weights).sum(1)
-        return torch.cat([mean, (variance + 1e-5).sqrt()], dim=-1)
+        """Mean and deviation over time of each normalised layer: (batch, layers, 2, width)."""
+        weights = frames.new_ones(frames.shape[0], frames.shape[2]) if mask is None else mask.to(frames.dtype)
+        weights = (weights / weights.sum(1, keepdim=True))[:, None, :, None]
+        mean = (frames * weights).sum(2)
+        variance = ((frames - mean[:, :, None]).square() * weights).sum(2)
+        return torch.stack([mean, (variance + 1e-5).sqrt()], dim=2)

@@ -47,7 +47,7 @@ class MSERProcessor(ProcessorMixin):
         tokenizer: Any,
         prompt: str = MSERConfig.prompt,
         labels: Sequence[str] = (),
-        num_speech_tokens: int = 33,
+        num_speech_tokens: int = 36,
         pad_to_30s: bool = False,
         chat_template: str | None = None,
     ):
