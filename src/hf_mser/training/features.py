@@ -191,7 +191,7 @@ class FrozenFeatureCache:
             raw = np.array(shard[entry.offset : entry.offset + entry.bytes])  # a copy: the file may go away
         except (OSError, ValueError):
             raw = np.empty(0, np.uint8)
-        if len(raw) != entry.bytes or (clip not in self._checked and zlib.crc32(raw) != entry.checksum):
+        if len(raw) != entry.bytes or (clip not in self._checked and zlib.crc32(raw.tobytes()) != entry.checksum):
             self._entries.pop(clip, None)
             self._damaged.add((clip, entry.shard, entry.offset))
             self._read_up_to.clear()
@@ -342,7 +342,7 @@ def encoder_key(model: Any, processor: Any) -> str:
     digest.update(json.dumps(settings, sort_keys=True, default=str).encode())
     for name, tensor in _sorted_tensors(model.speech_encoder):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)} ".encode())
-        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
 
 

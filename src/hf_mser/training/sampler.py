@@ -71,13 +71,9 @@ class EmotionBatchSampler(Sampler[list[int]]):
                 raise SamplerError(f"{name} is {value}; contrasts need at least 2.")
         for name, column in (("languages", languages), ("speakers", speakers), ("durations", durations)):
             if column is not None and len(column) != len(emotions):
-                raise SamplerError(
-                    f"{len(column)} {name} for {len(emotions)} clips; there must be one for each."
-                )
+                raise SamplerError(f"{len(column)} {name} for {len(emotions)} clips; there must be one for each.")
         if languages_per_batch is not None and (languages is None or languages_per_batch < 1):
-            raise SamplerError(
-                "languages_per_batch needs the languages of the clips, and must be at least 1."
-            )
+            raise SamplerError("languages_per_batch needs the languages of the clips, and must be at least 1.")
 
         self.languages_per_batch = languages_per_batch
         self.emotions_per_batch = emotions_per_batch
@@ -159,9 +155,7 @@ class EmotionBatchSampler(Sampler[list[int]]):
         }
         wanted = self.languages_per_batch or 1
         if len(ordered) < wanted:
-            raise SamplerError(
-                f"Batches of {wanted} languages are wanted, but the clips have {len(ordered)}."
-            )
+            raise SamplerError(f"Batches of {wanted} languages are wanted, but the clips have {len(ordered)}.")
         for language, by_emotion in ordered.items():
             place = "" if languages is None else f" in language {language!r}"
             if len(by_emotion) < self.emotions_per_batch:
@@ -196,9 +190,7 @@ class EmotionBatchSampler(Sampler[list[int]]):
             for emotion, clips in by_emotion.items()
         }
         languages = _EqualTurns(list(self._cells), random)
-        emotions = {
-            language: _EqualTurns(list(by_emotion), random) for language, by_emotion in self._cells.items()
-        }
+        emotions = {language: _EqualTurns(list(by_emotion), random) for language, by_emotion in self._cells.items()}
         for _ in range(self._global_batches()):
             length = None if self._durations is None else random.choice(self._durations)
             cells = [
@@ -271,7 +263,9 @@ class _Deck:
             return chosen[::-1]
         durations = self._durations
         ahead = self._left[-count * window :]
-        chosen = sorted(ahead[::-1], key=lambda clip: abs(durations[clip] - length))[:count]
+        nearest = ahead[::-1]
+        nearest.sort(key=lambda clip: abs(durations[clip] - length))
+        chosen = nearest[:count]
         taken = set(chosen)
         self._left[-len(ahead) :] = [clip for clip in ahead if clip not in taken]
         return chosen
@@ -285,7 +279,5 @@ class _Deck:
             by_speaker[self._speakers[clip]].append(clip)
         rounds = max(map(len, by_speaker.values()))
         # In turns, so that neighbours come from different speakers for as long as there are several.
-        in_turns = [
-            clips[turn] for turn in range(rounds) for clips in by_speaker.values() if turn < len(clips)
-        ]
+        in_turns = [clips[turn] for turn in range(rounds) for clips in by_speaker.values() if turn < len(clips)]
         return in_turns[::-1]

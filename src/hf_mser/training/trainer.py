@@ -1,0 +1,411 @@
+"""`MSERTrainer`: Transformers' Trainer, whose batches can teach a contrast and whose frozen half is computed once.
+
+What differs from `Trainer`, and nothing else does: batches come from `EmotionBatchSampler`; the loss is an objective
+over the whole optimiser step (all devices, all accumulated batches); frozen frames come from a cache; evaluation
+scores the emotion words; checkpoints hold what learns, and a failure leaves the last one intact.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+from transformers import Trainer, TrainerCallback, set_seed
+
+from ..errors import MSERError
+from ..objectives import Objective, build
+from .arguments import MSERTrainingArguments, TrainingArgumentsError
+from .checkpoints import (
+    CheckpointError,
+    NonFiniteLossError,
+    TrainingDataError,
+    how_to_resume,
+    last_complete,
+    read_sampler_state,
+    whole_or_nothing,
+    write_sampler_state,
+)
+from .collator import EmotionCollator
+from .features import FrozenFeatureCache
+from .frames import SPEECH_INPUTS, complete_frames
+from .metrics import emotion_metrics
+from .sampler import EmotionBatchSampler
+from .standardize import fit_standardization, is_standardized
+from .steps import StepLoss
+
+
+class MSERTrainer(Trainer):
+    """Train the connector of an MSER model; every idiom of `Trainer` works as usual.
+
+    Args:
+        model: the model, or `None` with `model_init`.
+        args: the training arguments.
+        objective: what is minimised, instead of `args.objective`.
+        feature_cache: where the frozen encoder's frames are kept between epochs and runs.
+        data_collator: by default an `EmotionCollator` for `processing_class`.
+        compute_metrics: by default WA, UA, WF1, precision and macro-F1 of the scored words.
+        options: everything else that `Trainer` takes.
+
+    Example:
+        >>> trainer = MSERTrainer(model, args, train_dataset=train, eval_dataset=test,
+        ...                       processing_class=processor)  # doctest: +SKIP
+        >>> trainer.train()  # doctest: +SKIP
+    """
+
+    loss_is_scaled_for_ga = True  # an objective sees the whole step
+    args: MSERTrainingArguments
+
+    def __init__(
+        self,
+        model: Any = None,
+        args: MSERTrainingArguments | None = None,
+        *,
+        objective: Objective | None = None,
+        feature_cache: FrozenFeatureCache | None = None,
+        data_collator: Callable[..., Any] | None = None,
+        compute_metrics: Callable[[Any], dict[str, float]] | None = None,
+        **options: Any,
+    ) -> None:
+        args = args if args is not None else MSERTrainingArguments(output_dir="runs/unnamed")
+        if args.n_gpu > 1:
+            raise TrainingArgumentsError(
+                f"{args.n_gpu} GPUs in one process would hide clips from one another. Start one process for each: "
+                "torchrun --nproc-per-node=gpu training/train.py RECIPE, or accelerate launch."
+            )
+        self.objective = objective if objective is not None else build(args.objective)
+        self.feature_cache = feature_cache
+        self._step_batches: list[dict[str, Any]] = []
+        self._prepared: dict[int, dict[str, Any]] = {}
+        self._step: StepLoss | None = None
+        self._position = 0
+        self._parts: dict[str, list[Tensor]] = {}
+        self._parts_logged_at = 0
+        self._resumed_from: Path | None = None
+        self._sampler: EmotionBatchSampler | None = None
+        super().__init__(
+            model=model,
+            args=args,
+            data_collator=data_collator,
+            compute_metrics=compute_metrics if compute_metrics is not None else emotion_metrics,
+            **options,
+        )
+        if data_collator is None:
+            self.data_collator = self._default_collator()
+        self.objective.to(self.args.device)
+        self.add_callback(_RunStart(self))
+
+    # Data
+
+    def _default_collator(self) -> EmotionCollator:
+        if self.processing_class is None:
+            raise TrainingArgumentsError("Give processing_class the model's MSERProcessor, or give a data_collator.")
+        return EmotionCollator(
+            self.processing_class,
+            self.model.config.labels,
+            emotions=_class_names(self.train_dataset if self.train_dataset is not None else self.eval_dataset),
+            cache=self.feature_cache,
+            seed=self.args.seed,
+        )
+
+    def get_train_dataloader(self) -> DataLoader:
+        dataset = self.train_dataset
+        if not self.args.balanced_batches or not hasattr(dataset, "__len__"):
+            return super().get_train_dataloader()
+        emotions = _column(dataset, "emotion")
+        kinds = len({emotion for emotion in emotions if emotion is not None and emotion != -100})
+        emotions_per_batch, clips_per_emotion = self.args.batch_shape(kinds)
+        durations = _column(dataset, "duration")
+        self._sampler = EmotionBatchSampler(
+            emotions,
+            emotions_per_batch,
+            clips_per_emotion,
+            local_batch_size=self._train_batch_size,
+            languages=_column(dataset, "language") if self.args.languages_per_batch else None,
+            languages_per_batch=self.args.languages_per_batch,
+            speakers=_column(dataset, "speaker") if self.args.spread_speakers else None,
+            durations=durations if all(seconds is not None for seconds in durations) else None,
+            length_window=self.args.length_window,
+            seed=self.args.data_seed if self.args.data_seed is not None else self.args.seed,
+        )
+        workers = self.args.dataloader_num_workers
+        loader = self.accelerator.prepare(
+            DataLoader(
+                dataset,
+                batch_sampler=self._sampler,
+                collate_fn=self.data_collator,
+                num_workers=workers,
+                pin_memory=self.args.dataloader_pin_memory,
+                persistent_workers=self.args.dataloader_persistent_workers,
+                prefetch_factor=self.args.dataloader_prefetch_factor if workers else None,
+            )
+        )
+        # With several processes accelerate wraps the sampler; a resumed epoch would not reach through both wraps.
+        loader.batch_sampler.set_epoch = self._sampler.set_epoch
+        return loader
+
+    def get_eval_dataloader(self, eval_dataset: Any = None) -> DataLoader:
+        with self._for_evaluation():
+            return super().get_eval_dataloader(eval_dataset)
+
+    def get_test_dataloader(self, test_dataset: Any) -> DataLoader:
+        with self._for_evaluation():
+            return super().get_test_dataloader(test_dataset)
+
+    @contextlib.contextmanager
+    def _for_evaluation(self) -> Any:
+        """No augmentation, and every clip: only training may drop an incomplete batch."""
+        collator, drop_last = self.data_collator, self.args.dataloader_drop_last
+        self.data_collator = getattr(collator, "for_evaluation", lambda: collator)()
+        self.args.dataloader_drop_last = False
+        try:
+            yield
+        finally:
+            self.data_collator, self.args.dataloader_drop_last = collator, drop_last
+
+    def get_batch_samples(self, epoch_iterator: Any, num_batches: int, device: torch.device) -> tuple[list, None]:
+        """All batches of an optimiser step: the objective will see them together."""
+        try:
+            samples, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
+        except Exception as error:  # whatever a data set or a worker process throws
+            raise TrainingDataError(
+                f"Training stopped after step {self.state.global_step}: a batch cannot be made. {error} "
+                f"{self._how_to_resume()}"
+            ) from error
+        self._step_batches, self._prepared, self._step, self._position = samples, {}, None, 0
+        return samples, None
+
+    def _prepare_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        """On the device, with frozen frames in place of sound; done once for each batch of a step."""
+        if id(inputs) in self._prepared:
+            return self._prepared[id(inputs)]
+        prepared = super()._prepare_inputs(inputs)
+        if self._encodes_ahead() and "input_features" in prepared:
+            with self.compute_loss_context_manager(), self.accelerator.autocast():
+                prepared = complete_frames(self.model, prepared, self.feature_cache)
+        if any(inputs is batch for batch in self._step_batches):
+            self._prepared[id(inputs)] = prepared
+        return prepared
+
+    def _encodes_ahead(self) -> bool:
+        """Frozen frames can be made outside of the model's forward unless an engine has sharded the encoder."""
+        encoder = getattr(self.model, "speech_encoder", None)
+        if encoder is None or not hasattr(self.model, "encode_speech"):
+            return False
+        sharded = self.is_fsdp_enabled or self.is_deepspeed_enabled
+        return not sharded and not any(parameter.requires_grad for parameter in encoder.parameters())
+
+    def standardize(self) -> None:
+        """Measure the scale of the frames on training clips, if the connector is new."""
+        connector, rows, count = getattr(self.model, "connector", None), self.train_dataset, self.args.standardize_clips
+        if connector is None or not count or not self._encodes_ahead() or is_standardized(connector):
+            return
+        chosen = np.random.default_rng(self.args.seed).permutation(len(rows))[:count].tolist()
+        size = self.args.eval_batch_size
+        with self._for_evaluation():
+            collate = self.data_collator
+        batches = (collate([rows[row] for row in chosen[i : i + size]]) for i in range(0, len(chosen), size))
+
+        def frames_of(batch: Any) -> tuple[Tensor, Tensor]:
+            prepared = self._prepare_inputs(batch)
+            return prepared["speech_frames"], prepared["speech_frames_mask"]
+
+        fit_standardization(connector, batches, frames_of)
+
+    # The loss
+
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: Any = None,
+    ) -> Any:
+        if not model.training:
+            outputs = model(**self._model_inputs(inputs))
+            loss, _ = self.objective(outputs, inputs)
+            return (loss, outputs) if return_outputs else loss
+        if self._step is None:
+            batches = [self._prepare_inputs(batch) for batch in self._step_batches] or [inputs]
+            self._step = StepLoss(self.objective, batches, lambda batch: self._embed(model, batch))
+        self._step.restore_random_state(self._position)
+        outputs = model(**self._model_inputs(inputs))
+        loss, parts = self._step.loss_of(self._position, outputs)
+        self._position += 1
+        for name, part in parts.items():
+            self._parts.setdefault(name, []).append(part.detach())
+        return (loss, outputs) if return_outputs else loss
+
+    def _embed(self, model: nn.Module, batch: Mapping[str, Any]) -> dict[str, Tensor]:
+        """The fields that pairwise objectives read, by the shortest way that this model offers."""
+        short = getattr(self.model, "connect_speech", None)
+        if short is None or self.is_fsdp_enabled or self.is_deepspeed_enabled:
+            return model(**self._model_inputs(batch))
+        with self.accelerator.autocast():
+            fields = vars(short(**{name: batch[name] for name in SPEECH_INPUTS if name in batch}))
+        if all(name in fields for _, term in self.objective.terms() for name in term.reads):
+            return fields
+        return model(**self._model_inputs(batch))
+
+    def _model_inputs(self, batch: Mapping[str, Any]) -> dict[str, Any]:
+        accepted = inspect.signature(self.model.forward).parameters
+        return {name: value for name, value in batch.items() if name in accepted}
+
+    def training_step(self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Any = None) -> Tensor:
+        loss = super().training_step(model, inputs, num_items_in_batch)
+        if not torch.isfinite(loss):
+            raise self._not_finite(f"the loss is {loss.item()}")
+        return loss
+
+    def _get_grad_norm(self, model: nn.Module, grad_norm: Any = None) -> Any:
+        norm = super()._get_grad_norm(model, grad_norm=grad_norm)
+        value = norm.item() if isinstance(norm, Tensor) else norm
+        # With fp16 the scaler skips such a step by itself.
+        if value is not None and not math.isfinite(value) and self.accelerator.scaler is None:
+            raise self._not_finite(f"the norm of the gradient is {value}")
+        return norm
+
+    def _not_finite(self, what: str) -> NonFiniteLossError:
+        parts = {name: values[-1].item() for name, values in self._parts.items()}
+        shown = ", ".join(f"{name} {value:.4g}" for name, value in parts.items())
+        return NonFiniteLossError(
+            f"Training stopped at step {self.state.global_step + 1}, before the weights were changed: {what} ({shown}). "
+            "Lower learning_rate, use bf16 instead of fp16, or set max_grad_norm; if one part alone is not a number, "
+            f"look at its clips. {self._how_to_resume()}"
+        )
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """As usual, with the parts of the loss since the last time, averaged over steps and devices."""
+        if "loss" in logs and self._parts:
+            steps = max(self.state.global_step - self._parts_logged_at, 1)
+            sums = torch.stack([torch.nansum(torch.stack(values)) for values in self._parts.values()]).float()
+            means = self.accelerator.reduce(sums, reduction="mean") / steps
+            logs |= dict(zip(self._parts, means.tolist(), strict=True))
+            self._parts, self._parts_logged_at = {}, self.state.global_step
+        super().log(logs, start_time)
+
+    # Evaluation
+
+    def prediction_step(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Any],
+        prediction_loss_only: bool,
+        ignore_keys: list[str] | None = None,
+    ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        """The loss, a score for each emotion word, and the class ids."""
+        inputs = self._prepare_inputs(inputs)
+        with torch.no_grad(), self.compute_loss_context_manager():
+            loss, outputs = self.compute_loss(model, inputs, return_outputs=True)
+            if prediction_loss_only:
+                return loss.detach(), None, None
+            scores = self._scores(outputs)
+        return loss.detach().float(), scores.float(), inputs["emotion_id"]
+
+    def _scores(self, outputs: Any) -> Tensor:
+        if not hasattr(self.model, "score_emotions"):
+            return outputs.logits
+        with self.accelerator.autocast():
+            return self.model.score_emotions(speech_tokens=outputs.speech_tokens)
+
+    # Optimisation, checkpoints, resuming
+
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        optimizer = super().create_optimizer(model)
+        weights = [weight for weight in self.objective.parameters() if weight.requires_grad]
+        known = {id(weight) for group in optimizer.param_groups for weight in group["params"]}
+        if weights and id(weights[0]) not in known:
+            if self.args.world_size > 1:
+                raise MSERError("An objective with weights of its own trains on one process only.")
+            optimizer.add_param_group({"params": weights})
+        return optimizer
+
+    def train(self, resume_from_checkpoint: str | bool | None = None, **options: Any) -> Any:
+        """As usual; `True` goes on from the last *complete* checkpoint, with exactly the batches that remain."""
+        if resume_from_checkpoint is True:
+            last = last_complete(self.args.output_dir, self.args.world_size)
+            if last is None:
+                raise CheckpointError(
+                    f"{self.args.output_dir} holds no complete checkpoint to resume from. Start without resume."
+                )
+            resume_from_checkpoint = str(last)
+        self._resumed_from = Path(resume_from_checkpoint) if resume_from_checkpoint else None
+        self._parts, self._parts_logged_at = {}, 0
+        return super().train(resume_from_checkpoint=resume_from_checkpoint, **options)
+
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        run = Path(self._get_output_dir(trial=trial))
+        checkpoint = run / f"checkpoint-{self.state.global_step}"
+        with whole_or_nothing(checkpoint, run, self.args.world_size):
+            if self.args.should_save:
+                checkpoint.mkdir(parents=True, exist_ok=True)
+                if self._sampler is not None:
+                    write_sampler_state(checkpoint, self._sampler.state_dict())
+                if list(self.objective.parameters()):
+                    torch.save(self.objective.state_dict(), checkpoint / "objective.pt")
+            super()._save_checkpoint(model, trial)
+
+    def _issue_warnings_after_load(self, load_result: Any) -> None:
+        """A connector checkpoint lacks the frozen parts; only what learns must not be missing."""
+        learns = {name for name, weight in self.model.named_parameters() if weight.requires_grad}
+        missing = sorted(learns & set(load_result.missing_keys))
+        if missing or load_result.unexpected_keys:
+            raise CheckpointError(
+                f"The checkpoint does not fit this model: it lacks {missing[:3]} and has unknown "
+                f"{list(load_result.unexpected_keys)[:3]}. Resume with the recipe that it was made with."
+            )
+
+    def _how_to_resume(self) -> str:
+        return how_to_resume(self.args.output_dir, self.args.world_size)
+
+
+class _RunStart(TrainerCallback):
+    """What must happen after everything is built and before the first batch, and at each epoch's start."""
+
+    def __init__(self, trainer: MSERTrainer) -> None:
+        self.trainer = trainer
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        trainer = self.trainer
+        if args.world_size > 1:
+            # Equal seeds give equal dropout masks to clips at equal positions: false likeness between devices.
+            set_seed(args.seed + 7919 * args.process_index)
+        trainer._parts_logged_at = state.global_step
+        trainer.standardize()
+        if trainer._resumed_from is not None:
+            self._check_sampler(trainer)
+            weights = trainer._resumed_from / "objective.pt"
+            if weights.is_file():
+                trainer.objective.load_state_dict(torch.load(weights, map_location=args.device, weights_only=True))
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if hasattr(self.trainer.data_collator, "epoch"):
+            self.trainer.data_collator.epoch = int(state.epoch or 0)
+
+    @staticmethod
+    def _check_sampler(trainer: MSERTrainer) -> None:
+        saved = read_sampler_state(trainer._resumed_from) if trainer._resumed_from else None
+        if saved is not None and trainer._sampler is not None:
+            position = trainer._sampler.state_dict()
+            trainer._sampler.load_state_dict({**saved, "epoch": position["epoch"], "yielded": 0})
+
+
+def _column(dataset: Any, name: str) -> Sequence[Any]:
+    """A column of a `datasets.Dataset`, or of any sequence of rows."""
+    if name in getattr(dataset, "column_names", ()):
+        return list(dataset[name])
+    if hasattr(dataset, "column_names"):
+        return [None] * len(dataset)
+    return [dataset[index].get(name) for index in range(len(dataset))]
+
+
+def _class_names(dataset: Any) -> Sequence[str] | None:
+    """The words behind the integers of a data set's `emotion` column, where it says them."""
+    return getattr(getattr(dataset, "features", {}).get("emotion"), "names", None)
