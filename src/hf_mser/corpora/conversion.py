@@ -10,7 +10,8 @@ import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
-from multiprocessing import get_context, parent_process
+from multiprocessing import get_all_start_methods, get_context, parent_process
+from multiprocessing.context import BaseContext
 from pathlib import Path
 
 import numpy as np
@@ -101,14 +102,22 @@ def convert_all(jobs: Sequence[Job], workers: int) -> Iterator[list[Done]]:
     if workers <= 1:
         yield from map(convert, jobs)
         return
-    # Spawned, not forked: the parent may hold threads of numpy or torch, and a fork would copy their locks.
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_die_with_parent) as pool:
+    with ProcessPoolExecutor(workers, mp_context=_context(), initializer=_die_with_parent) as pool:
         waiting = {pool.submit(convert, job) for job in jobs}
         try:
             for finished in as_completed(waiting):
                 yield finished.result()
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _context() -> BaseContext:
+    """Never a fork of this process: it may hold threads of numpy or torch, and a fork would copy their locks."""
+    if "forkserver" not in get_all_start_methods():
+        return get_context("spawn")
+    context = get_context("forkserver")
+    context.set_forkserver_preload([__name__])  # the imports are paid once, not by every worker
+    return context
 
 
 def _die_with_parent() -> None:

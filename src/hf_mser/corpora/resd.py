@@ -35,7 +35,18 @@ CORPUS = Corpus(
     homepage="https://huggingface.co/datasets/Aniemore/resd_annotated",
     layout="train.csv, test.csv, train/happiness_enthusiasm_32/32_happiness_enthusiasm_h_120.wav",
     reader=_read,
-    expected=Expected(clips=1396),
+    expected=Expected(
+        clips=1396,
+        labels={
+            "anger": 219,
+            "disgust": 185,
+            "enthusiasm": 198,
+            "fear": 223,
+            "happiness": 218,
+            "neutral": 191,
+            "sadness": 162,
+        },
+    ),
     single_split="test",
     official_split="1,116 / 280 clips, speakers unknown and shared",
     extra_views={
