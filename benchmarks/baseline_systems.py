@@ -26,7 +26,7 @@ Features = Mapping[str, np.ndarray]
 
 GRIDS: dict[str, tuple[float, ...]] = {
     "svm": (0.1, 1.0, 10.0),  # C
-    "regression": (0.001, 0.01, 0.1),  # C
+    "regression": (0.003, 0.03),  # C
     "trainer": (1e-3, 3e-3, 1e-2),  # learning rate
 }
 EPOCHS = 10

@@ -10,6 +10,7 @@ results folder, which `mser evaluate --compare` compares with yours, lies under 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import time
 from collections.abc import Sequence
@@ -30,6 +31,7 @@ from hf_mser.evaluation.protocols import protocol
 
 HERE = Path(__file__).resolve().parent
 SEEDS = (0, 1, 2)
+COST = "cost.json"
 
 
 def measured(system: System, folders: Sequence[Path], protocol_name: str, cache: Path, output: Path) -> dict[str, Any]:
@@ -44,9 +46,11 @@ def measured(system: System, folders: Sequence[Path], protocol_name: str, cache:
     trained = TrainedOnTask(system, _features_of(system, folders, cache))
     results = evaluate(chosen, tasks, trained, trained.identity, output / system.name, report=False, quiet=True)
     assert results is not None  # one process evaluates one system
-    if trained.settings:
-        write_json(output / system.name / "settings.json", trained.settings)
     seconds = time.perf_counter() - start
+    cost = output / system.name / COST
+    if trained.settings:  # something was trained now; else the folder was complete and keeps its figures
+        write_json(cost, {"settings": trained.settings, "seconds": seconds, "cpu_seconds": time.process_time()})
+    results["cost"] = json.loads(cost.read_text(encoding="utf-8"))
     print(f"{system.name:36} UA {100 * results['mean']['UA']:.1f}  {seconds:.0f} s", flush=True)
     return results
 
@@ -70,6 +74,7 @@ def table(all_results: dict[str, dict[str, Any]]) -> dict[str, Any]:
             corpora.setdefault(entry["corpus"], []).append(entry)
         systems[name] = {
             "system": results["model"],
+            **results["cost"],
             "mean": results["mean"],
             "languages": results["languages"],
             "corpora": {corpus: _corpus_row(entries) for corpus, entries in corpora.items()},
@@ -143,7 +148,7 @@ def main() -> int:
     for kind in sorted({system.features for system in chosen}):
         for folder in folders:
             features(kind, read_clips(folder), arguments.cache)
-    with ProcessPoolExecutor(arguments.processes, mp_context=get_context("spawn")) as processes:
+    with ProcessPoolExecutor(arguments.processes, mp_context=get_context("spawn"), max_tasks_per_child=1) as processes:
         jobs = {
             s.name: processes.submit(
                 measured, s, folders, arguments.protocol, arguments.cache, arguments.output / arguments.protocol

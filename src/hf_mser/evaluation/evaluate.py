@@ -29,8 +29,8 @@ def evaluate(
 ) -> dict[str, Any] | None:
     """Predict, measure, report; returns the content of `results.json`, or `None` in all but the first process.
 
-    Call it again with the same arguments after an interruption: it goes on where it was, and the files come out
-    byte for byte as from an uninterrupted run.
+    Call it again with the same arguments after an interruption: it goes on where it was, and the files come
+    out byte for byte as from an uninterrupted run.
 
     Example:
         >>> tasks = protocol("whole-corpus").tasks(read_clips("emodb"))  # doctest: +SKIP

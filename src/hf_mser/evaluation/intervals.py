@@ -57,23 +57,17 @@ def count_by_speaker(
     """
     strata = [""] * len(speakers) if strata is None else strata
     if not len(references) == len(speakers) == len(strata):
-        raise MetricInputError(
-            f"{len(references)} clips, {len(speakers)} speakers, {len(strata)} corpora: must agree."
-        )
+        raise MetricInputError(f"{len(references)} clips, {len(speakers)} speakers, {len(strata)} corpora: must agree.")
     members: dict[tuple[str, str], list[int]] = {}
     for position, identity in enumerate(zip(strata, speakers, strict=True)):
         members.setdefault(identity, []).append(position)
     identities = sorted(members)
     confusions = [
-        confusion_matrix(
-            [references[i] for i in members[key]], [predictions[i] for i in members[key]], classes
-        )
+        confusion_matrix([references[i] for i in members[key]], [predictions[i] for i in members[key]], classes)
         for key in identities
     ]
     shape = (0, len(classes), len(classes))
-    return SpeakerCounts(
-        np.stack(confusions) if confusions else np.zeros(shape), tuple(key[0] for key in identities)
-    )
+    return SpeakerCounts(np.stack(confusions) if confusions else np.zeros(shape), tuple(key[0] for key in identities))
 
 
 def speaker_weights(strata: Sequence[str], resamples: int = RESAMPLES, seed: int = 0) -> np.ndarray:

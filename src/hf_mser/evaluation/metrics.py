@@ -22,9 +22,7 @@ class MetricInputError(MSERError, ValueError):
     """References and answers that cannot be compared."""
 
 
-def confusion_matrix(
-    references: Sequence[str], predictions: Sequence[str], classes: Sequence[str]
-) -> np.ndarray:
+def confusion_matrix(references: Sequence[str], predictions: Sequence[str], classes: Sequence[str]) -> np.ndarray:
     """Counts of (reference, answer), both in the order of `classes`.
 
     Example:
@@ -110,9 +108,7 @@ def calibration_bins(
     """Per bin of equal width: clips, mean confidence and share of right answers (0 where empty)."""
     confidence, right = np.asarray(confidences, dtype=float), np.asarray(correct, dtype=float)
     if confidence.shape != right.shape:
-        raise MetricInputError(
-            f"{confidence.size} confidences but {right.size} answers: give one for each clip."
-        )
+        raise MetricInputError(f"{confidence.size} confidences but {right.size} answers: give one for each clip.")
     if confidence.size and not (
         np.isfinite(confidence).all() and 0 <= confidence.min() <= confidence.max() <= 1 + 1e-6
     ):
@@ -125,9 +121,7 @@ def calibration_bins(
     return {"count": count.tolist(), "confidence": mean_confidence.tolist(), "accuracy": accuracy.tolist()}
 
 
-def expected_calibration_error(
-    confidences: Sequence[float], correct: Sequence[bool], bins: int = ECE_BINS
-) -> float:
+def expected_calibration_error(confidences: Sequence[float], correct: Sequence[bool], bins: int = ECE_BINS) -> float:
     """ECE: how far the confidence of the top answer lies from its accuracy, averaged over clips.
 
     Example:

@@ -72,9 +72,7 @@ class Pool:
                 left_out[corpus] = reason
                 continue
             if len(kept) < len(members):
-                left_out[f"{corpus} (part)"] = (
-                    f"{len(members) - len(kept)} of {len(members)} clips have no class here"
-                )
+                left_out[f"{corpus} (part)"] = f"{len(members) - len(kept)} of {len(members)} clips have no class here"
             units += _units(corpus, kept)
         return cls(tuple(units), frozenset(name for name in by_corpus if _is_test_only(name)), left_out)
 

@@ -16,9 +16,7 @@ from .protocols import Protocol
 from .tasks import Task
 
 FORMAT = 1
-RESTRICTION = (
-    "Each clip is answered among the classes of its task: other scores are dropped, the rest renormalised."
-)
+RESTRICTION = "Each clip is answered among the classes of its task: other scores are dropped, the rest renormalised."
 INTERVALS = (
     f"95 % percentile intervals, {intervals.RESAMPLES} resamples of speakers within corpora; too narrow "
     "where a corpus has few speakers."

@@ -131,8 +131,7 @@ def _claim(output: Path, fingerprint: Mapping[str, Any]) -> None:
     if held != fingerprint:
         differing = sorted(key for key in {*held, *fingerprint} if held.get(key) != fingerprint.get(key))
         raise OutputFolderError(
-            f"{output} holds another run (different {', '.join(differing)}). "
-            "Choose another --output, or remove it."
+            f"{output} holds another run (different {', '.join(differing)}). Choose another --output, or remove it."
         )
 
 

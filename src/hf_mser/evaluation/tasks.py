@@ -120,14 +120,10 @@ class Task:
             raise ProtocolError(f"{self.name}: {len(self.classes)} class; a test needs at least two.")
         for clip in (*self.test, *self.labelled, *self.validation):
             if clip.emotion is None:
-                raise ProtocolError(
-                    f"{self.name}: {clip.key} has no emotion; unlabelled clips cannot teach or judge."
-                )
+                raise ProtocolError(f"{self.name}: {clip.key} has no emotion; unlabelled clips cannot teach or judge.")
         strangers = sorted({str(clip.emotion) for clip in self.test} - set(self.classes))
         if strangers:
-            raise ProtocolError(
-                f"{self.name}: test clips with {', '.join(strangers)}, outside of {self.classes}."
-            )
+            raise ProtocolError(f"{self.name}: test clips with {', '.join(strangers)}, outside of {self.classes}.")
 
     def _check_clips(self) -> None:
         sides = {
@@ -152,16 +148,12 @@ class Task:
         crossing = _speakers(self.labelled) & _speakers(self.validation)
         self._refuse("validation speakers", crossing, "the training side")
         if not self.transductive:
-            self._refuse(
-                "speakers", _speakers(self.unlabelled) & _speakers(self.test), "the unlabelled clips"
-            )
+            self._refuse("speakers", _speakers(self.unlabelled) & _speakers(self.test), "the unlabelled clips")
 
     def _check_recordings(self, duplicates: Mapping[str, str]) -> None:
         sides = [self.labelled + self.validation, self.test]
         taught, judged = ({duplicates[c.key]: c.key for c in side if c.key in duplicates} for side in sides)
-        crossing = [
-            f"{judged[recording]} = {taught[recording]}" for recording in sorted(set(taught) & set(judged))
-        ]
+        crossing = [f"{judged[recording]} = {taught[recording]}" for recording in sorted(set(taught) & set(judged))]
         self._refuse("recordings", crossing, "the training side")
 
     def _refuse(self, what: str, crossing: Iterable[str], where: str) -> None:
