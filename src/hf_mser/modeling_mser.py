@@ -11,6 +11,7 @@ from transformers import initialization as init
 from transformers.cache_utils import Cache
 from transformers.configuration_utils import PreTrainedConfig
 from transformers.generation import GenerationMixin
+from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_outputs import ModelOutput
 from transformers.modeling_utils import PreTrainedModel
 from transformers.models.auto import AutoConfig, AutoModelForCausalLM, AutoTokenizer
@@ -25,7 +26,7 @@ from .backbones import (
     speech_encoder_weights,
     verify,
 )
-from .configuration_mser import EmotionQFormerConfig, MSERConfig
+from .configuration_mser import EmotionQFormerConfig, MSERConfig, SpeechLengthError
 from .connector import ConnectorOutput, EmotionQFormer
 from .errors import MSERError
 from .remote_code import AUTO_MAP, CUSTOM_PIPELINES, write_code
@@ -115,8 +116,10 @@ class MSERForEmotionGeneration(MSERPreTrainedModel, GenerationMixin):
         self.text_model = AutoModelForCausalLM.from_config(config.text_config)
         self.loss_type = "ForCausalLM"
         self._backbone_checksums: dict[str, dict[str, int]] = {}
+        self.connector.float()  # whatever type the rest is made in
         self._freeze()
         self.post_init()
+        self.train(self.training)
 
     def get_input_embeddings(self) -> nn.Module:
         return self.text_model.get_input_embeddings()
@@ -133,11 +136,20 @@ class MSERForEmotionGeneration(MSERPreTrainedModel, GenerationMixin):
     def train(self, mode: bool = True) -> "MSERForEmotionGeneration":
         """As in any module, but a part without a trainable weight stays in evaluation mode: frozen is frozen."""
         super().train(mode)
-        for name in BACKBONES.values():
-            part = getattr(self, name, None)
-            if part is not None and not any(parameter.requires_grad for parameter in part.parameters()):
-                part.eval()
+        for part in BACKBONES.values():
+            if self._is_frozen(part):
+                getattr(self, part).eval()
+        if mode and self._is_frozen("text_model"):
+            # Gradients pass through the frozen LLM, so its layers are worth checkpointing. They ask their own
+            # flag for that; the modules within, with their dropout, stay in evaluation mode.
+            for layer in self.text_model.modules():
+                if isinstance(layer, GradientCheckpointingLayer) and not _drops_out(layer):
+                    layer.training = layer.gradient_checkpointing
         return self
+
+    def _set_gradient_checkpointing(self, *args: Any, **kwargs: Any) -> None:
+        super()._set_gradient_checkpointing(*args, **kwargs)
+        self.train(self.training)
 
     # -- the path from sound to answer ------------------------------------------------------------------
 
@@ -148,6 +160,12 @@ class MSERForEmotionGeneration(MSERPreTrainedModel, GenerationMixin):
         if not self.config.pad_to_30s:
             return self.speech_encoder(input_features, input_features_mask)
         # Whisper's own form: the encoder runs over silence up to 30 s and is told nothing of it.
+        expected = 2 * self.config.speech_config.max_source_positions
+        if input_features.shape[-1] != expected:
+            raise SpeechLengthError(
+                f"This model was trained on features padded to 30 s ({expected} frames), but got "
+                f"{input_features.shape[-1]}. Use the processor saved with it, or set its pad_to_30s to True."
+            )
         frames, _ = self.speech_encoder(input_features)
         mask = None if input_features_mask is None else input_features_mask[:, ::2].bool()
         return frames, mask
@@ -204,6 +222,8 @@ class MSERForEmotionGeneration(MSERPreTrainedModel, GenerationMixin):
             if input_ids is None:
                 input_ids = self._default_prompt(speech_tokens)
             inputs_embeds = self._embed(input_ids, speech_tokens)
+        if use_cache is None and self.training:
+            use_cache = False
         if labels is not None and self.training and isinstance(logits_to_keep, int) and logits_to_keep == 0:
             # The vocabulary is large and the answer short: nothing before the answer needs logits.
             answered = (labels != -100).any(0).nonzero()
@@ -280,7 +300,9 @@ class MSERForEmotionGeneration(MSERPreTrainedModel, GenerationMixin):
         if normalization == "mean":
             return scores / torch.tensor([len(ids) for ids in candidates], device=scores.device)
         if normalization == "prior":
-            unheard = input_ids[:1, (input_ids[0] != self.config.audio_token_id)]
+            unheard = input_ids[input_ids != self.config.audio_token_id].view(len(input_ids), -1)
+            if bool((unheard == unheard[:1]).all()):
+                unheard = unheard[:1]  # the same question for all: ask once
             return scores - log_likelihoods(self.text_model, self._embed(unheard, None), candidates)
         if normalization != "sum":
             raise MSERModelError(f"normalization={normalization!r} is unknown; use 'sum', 'mean' or 'prior'.")
@@ -460,7 +482,10 @@ class MSERForEmotionGeneration(MSERPreTrainedModel, GenerationMixin):
                 the config names the backbones and nobody changed them.
             state_dict (*optional*): Weights to save instead of the model's own.
         """
-        connector_only = not full and self._backbones_can_be_fetched()
+        can_be_fetched = self._backbones_can_be_fetched()
+        connector_only = not full and can_be_fetched
+        if not can_be_fetched:
+            self.config.backbones = None  # would name other weights than these
         if connector_only:
             weights = self.state_dict() if state_dict is None else state_dict
             parts = tuple(f"{name}." for name in BACKBONES.values())
@@ -522,6 +547,11 @@ class MSERForEmotionGeneration(MSERPreTrainedModel, GenerationMixin):
             self._backbone_checksums[part] == checksum(getattr(self, name).state_dict())
             for part, name in BACKBONES.items()
         )
+
+
+def _drops_out(layer: nn.Module) -> bool:
+    """Whether a layer drops values by its own training flag, not by that of a dropout module within."""
+    return any("dropout" in name and isinstance(value, float) and value > 0 for name, value in vars(layer).items())
 
 
 def _bert_sizes(model_id: str | os.PathLike, revision: str | None, hub: dict[str, Any]) -> dict[str, Any]:

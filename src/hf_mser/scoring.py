@@ -1,8 +1,8 @@
 """How likely an LLM finds each of several answers after one shared prefix, in one pass.
 
 Two ways with the same result. `tree_log_likelihoods` lays all candidates side by side behind the prefix and
-masks each from the others. `row_log_likelihoods` repeats the cached prefix, one row per candidate, for
-attention kernels that take no custom mask.
+masks each from the others. `row_log_likelihoods` repeats the cached prefix, one row per candidate, where a
+mask cannot say that: for attention kernels that take none, and for layers that forget or slide.
 """
 
 from typing import Any
@@ -26,14 +26,28 @@ def log_likelihoods(
         shared_head: How many leading positions are the same in all rows. Their keys and values are
             computed once and shared by the batch.
     """
+    whole_length = prefix.shape[1] + sum(len(ids) for ids in candidates)
     cache = None
     if shared_head > 1 and prefix.shape[0] > 1:
         cache = _prefill(text_model, prefix[:1, :shared_head])
-        cache.batch_repeat_interleave(prefix.shape[0])
+        _repeat(cache, 1, prefix.shape[0])
         prefix = prefix[:, shared_head:]
-    implementation = text_model.config._attn_implementation
-    score = tree_log_likelihoods if implementation in TREE_ATTENTION else row_log_likelihoods
+    score = tree_log_likelihoods if takes_tree_mask(text_model, whole_length) else row_log_likelihoods
     return score(text_model, prefix, candidates, cache)
+
+
+def takes_tree_mask(text_model: PreTrainedModel, length: int) -> bool:
+    """Whether a custom mask alone decides what each of `length` positions sees.
+
+    Not so in recurrent layers, nor where a sliding window is shorter than the sequence: it counts places in
+    the sequence, and candidates that lie side by side would push the prefix out of it.
+    """
+    config = text_model.config
+    window = getattr(config, "sliding_window", None)
+    kinds = set(getattr(config, "layer_types", None) or ["sliding_attention" if window else "full_attention"])
+    if "sliding_attention" in kinds and window and window < length:
+        return False
+    return config._attn_implementation in TREE_ATTENTION and kinds <= {"full_attention", "sliding_attention"}
 
 
 def tree_log_likelihoods(
@@ -76,7 +90,7 @@ def row_log_likelihoods(
         return first[:, 0, [ids[0] for ids in candidates]]
     cache = outputs.past_key_values
     past = cache.get_seq_length()
-    cache.batch_repeat_interleave(len(candidates))
+    _repeat(cache, batch, len(candidates))
     # Shorter answers are filled up on the right, where causal attention keeps the filling from being seen.
     rows = torch.tensor([ids[:-1] + [0] * (longest - len(ids)) for ids in candidates], device=prefix.device)
     logits = text_model(
@@ -99,6 +113,11 @@ def _prefill(text_model: PreTrainedModel, embeds: torch.Tensor) -> Any:
     cache = DynamicCache(config=text_model.config)
     text_model(inputs_embeds=embeds, past_key_values=cache, use_cache=True, logits_to_keep=1)
     return cache
+
+
+def _repeat(cache: Any, rows: int, times: int) -> None:
+    """Every row of the cache, `times` times in a row. Reordering is the way that every kind of layer has."""
+    cache.reorder_cache(torch.arange(rows).repeat_interleave(times))
 
 
 def _tree_layout(

@@ -1,0 +1,85 @@
+"""The connector's interface: shapes, masks, and what it promises whatever its inside looks like."""
+
+import pytest
+import torch
+from tiny_models import QFORMER
+
+from hf_mser import EmotionQFormer, EmotionQFormerConfig
+
+
+def connector(**changes: object) -> EmotionQFormer:
+    torch.manual_seed(0)
+    made = EmotionQFormer(EmotionQFormerConfig(**{**QFORMER, "encoder_hidden_size": 12, **changes}), 20).eval()
+    with torch.no_grad():
+        for parameter in made.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.2)
+    return made
+
+
+@pytest.mark.parametrize("statistics", [0, 1, 2])
+@pytest.mark.parametrize("layers", [1, 3])
+@torch.no_grad()
+def test_tokens_and_embedding_have_the_sizes_of_the_config(statistics, layers):
+    made = connector(num_statistics_tokens=statistics, num_speech_layers=layers)
+    output = made(torch.randn(2, layers, 30, 12))
+    assert output.speech_tokens.shape == (2, made.config.num_speech_tokens, 20)
+    assert made.config.num_speech_tokens == QFORMER["num_query_tokens"] + statistics
+    assert output.speech_embeds.shape == (2, QFORMER["embedding_size"])
+    torch.testing.assert_close(output.speech_embeds.norm(dim=-1), torch.ones(2))
+
+
+@pytest.mark.parametrize("statistics", [0, 1])
+@torch.no_grad()
+def test_what_lies_behind_a_clips_end_is_not_heard(statistics):
+    made = connector(num_statistics_tokens=statistics, num_speech_layers=2)
+    frames = torch.randn(2, 2, 30, 12)
+    mask = torch.arange(30) < torch.tensor([[30], [17]])
+    together = made(frames, mask)
+    alone = made(frames[1:, :, :17])
+    torch.testing.assert_close(together.speech_tokens[1:], alone.speech_tokens, atol=1e-5, rtol=0)
+    torch.testing.assert_close(together.speech_embeds[1:], alone.speech_embeds, atol=1e-5, rtol=0)
+    frames[1, :, 17:] = 1e3
+    torch.testing.assert_close(made(frames, mask).speech_tokens, together.speech_tokens, atol=1e-5, rtol=0)
+
+
+@torch.no_grad()
+def test_a_mask_of_ones_is_no_mask():
+    made = connector(num_speech_layers=2)
+    frames = torch.randn(2, 2, 9, 12)
+    masked, unmasked = made(frames, torch.ones(2, 9)), made(frames)
+    torch.testing.assert_close(masked.speech_tokens, unmasked.speech_tokens, atol=1e-6, rtol=0)
+
+
+@torch.no_grad()
+def test_frames_in_half_precision_are_heard_in_float32():
+    output = connector()(torch.randn(1, 1, 8, 12).half())
+    assert output.speech_tokens.dtype == output.speech_embeds.dtype == torch.float32
+
+
+def test_everything_that_learns_gets_a_gradient():
+    made = connector(num_speech_layers=3).train()
+    output = made(torch.randn(4, 3, 20, 12))
+    (output.speech_tokens.square().sum() + output.speech_embeds[:, 0].sum()).backward()
+    without = [name for name, parameter in made.named_parameters() if parameter.grad is None]
+    assert without == []
+    assert made.layer_weights.grad.abs().max() > 0
+
+
+def test_every_query_can_look_anywhere():
+    """BERT's own cross-attention would let the first query see nothing of the later ones."""
+    made = connector(num_statistics_tokens=0)
+    output = made(torch.randn(1, 1, 10, 12))
+    output.speech_tokens[0, 0].sum().backward()
+    assert (made.query_tokens.grad[0].abs().sum(-1) > 0).all()
+
+
+@torch.no_grad()
+def test_recordings_statistics_are_buffers_that_adaptation_replaces():
+    made = connector()
+    buffers = dict(made.named_buffers())
+    frames = torch.randn(1, 1, 20, 12)
+    before = made(frames).speech_embeds
+    for name in ("frame_mean", "frame_std", "statistics_mean", "statistics_std"):
+        assert name in made.state_dict()
+        buffers[name].add_(0.5)
+    assert not torch.allclose(made(frames).speech_embeds, before, atol=1e-3)
