@@ -118,6 +118,15 @@ def test_what_a_server_can_do_wrong(server: str, path: str, error_class: type, w
     assert caught.value.source == server + path
 
 
+def test_secrets_in_a_url_stay_out_of_messages(server: str) -> None:
+    with pytest.raises(audio.AudioDownloadError, match="404") as caught:
+        load_audio(f"{server}/nothing here/é?signature=SECRET", allow_private_urls=True)
+    assert "SECRET" not in str(caught.value)
+    with pytest.raises(audio.AudioDownloadError, match="user name") as caught:
+        load_audio("https://someone:SECRET@example.com/clip.wav")
+    assert "SECRET" not in str(caught.value)
+
+
 def test_an_announced_size_is_refused_before_it_is_fetched(server: str) -> None:
     with pytest.raises(audio.AudioTooLargeError, match="more than 999 bytes"):
         load_audio(f"{server}/clip", max_url_bytes=999, allow_private_urls=True)
@@ -166,7 +175,7 @@ def test_a_redirect_to_a_private_address_is_refused(server: str, monkeypatch: py
     """The server counts as public under the name 'localhost' alone, and then sends us to 127.0.0.1."""
     judge = audio_download._public_addresses
 
-    def trusting(host: str, port: int) -> list[tuple]:
+    def trusting(host: str, port: int, name: str = "") -> list[tuple]:
         return judge(host, port) if host != "localhost" else [(2, 1, 6, "", ("127.0.0.1", port))]
 
     monkeypatch.setattr(audio_download, "_public_addresses", trusting)
@@ -199,6 +208,6 @@ def test_https_checks_the_certificate(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_what_is_not_there(server: str) -> None:
-    for url in ("http://", "http:///x", "http://host:port/x", "http://no-such-host.invalid/clip.wav"):
+    for url in ("http://", "http:///x", "http://host:port/x", "http://[bad/x", "https://no-such-host.invalid/clip.wav"):
         with pytest.raises(audio.AudioDownloadError):
             load_audio(url, timeout=5)

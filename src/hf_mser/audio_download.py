@@ -16,7 +16,7 @@ import time
 import urllib.error
 import urllib.request
 from typing import IO, Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from .audio_errors import AudioDownloadError, AudioTooLargeError, ForbiddenAddressError
 
@@ -25,46 +25,48 @@ ALLOW_PRIVATE_VARIABLE = "HF_MSER_ALLOW_PRIVATE_URLS"
 """Set to 1, this environment variable lets URLs lead to loopback and private addresses."""
 
 
-def download(url: str, target: IO[bytes], max_bytes: int, timeout: float, allow_private: bool | None) -> None:
-    """Write what `url` delivers into `target`, or say why not.
+def download(
+    url: str, name: str, target: IO[bytes], max_bytes: int, timeout: float, allow_private: bool | None
+) -> None:
+    """Write what `url` delivers into `target`, or say why not, calling it `name`.
 
     Example:
         >>> import io
-        >>> download("http://127.0.0.1/clip.wav", io.BytesIO(), 1_000_000, 5.0, False)  # doctest: +ELLIPSIS
+        >>> url = "http://127.0.0.1/clip.wav"
+        >>> download(url, url, io.BytesIO(), 1_000_000, 5.0, False)  # doctest: +ELLIPSIS
         Traceback (most recent call last):
         ...
         hf_mser.audio_errors.ForbiddenAddressError: http://127.0.0.1/clip.wav: leads to 127.0.0.1, ...
     """
     if allow_private is None:
         allow_private = os.environ.get(ALLOW_PRIVATE_VARIABLE, "").lower() in ("1", "true", "yes", "on")
-    _check_scheme(url, url)
     connector = _Connector(allow_private)
     deadline = time.monotonic() + timeout
     watch = threading.Timer(timeout, connector.cut)
     watch.start()
-    request = urllib.request.Request(url, headers={"User-Agent": "hf_mser", "Accept": "audio/*, */*;q=0.5"})
     try:
-        with _opener(url, connector).open(request, timeout=timeout) as response:
-            _copy(response, target, url, max_bytes, deadline)
-    except ForbiddenAddressError as error:
-        raise ForbiddenAddressError(url, error.cause, error.cure) from None
+        _check_url(url, name)
+        address = quote(url, safe="%/:=&?~#+!$,;'@()*[]")  # spaces and accents, as a browser would
+        request = urllib.request.Request(address, headers={"User-Agent": "hf_mser", "Accept": "audio/*, */*;q=0.5"})
+        with _opener(name, connector).open(request, timeout=timeout) as response:
+            _copy(response, target, name, max_bytes, deadline)
     except AudioDownloadError:
         raise
     except (OSError, http.client.HTTPException, ValueError) as error:  # ValueError: a malformed URL
         late = time.monotonic() >= deadline
-        raise _failure(url, TimeoutError() if late else error, timeout) from error
+        raise _failure(name, TimeoutError() if late else error, timeout) from error
     finally:
         watch.cancel()
 
 
-def _copy(response: Any, target: IO[bytes], url: str, max_bytes: int, deadline: float) -> None:
+def _copy(response: Any, target: IO[bytes], name: str, max_bytes: int, deadline: float) -> None:
     announced = response.headers.get("Content-Length", "")
     expected = int(announced) if announced.isdigit() else None
     received = 0
     while True:
         if max(received, expected or 0) > max_bytes:
             cause = f"delivers more than {max_bytes} bytes"
-            raise AudioTooLargeError(url, cause, "Download it yourself, or pass a larger max_url_bytes")
+            raise AudioTooLargeError(name, cause, "Download it yourself, or pass a larger max_url_bytes")
         block = response.read1(1 << 16)  # read1 returns what is there: a trickle cannot pass the deadline
         if time.monotonic() >= deadline:  # also when the connection was cut, which looks like an end
             raise TimeoutError
@@ -76,8 +78,8 @@ def _copy(response: Any, target: IO[bytes], url: str, max_bytes: int, deadline: 
         raise http.client.IncompleteRead(b"", expected - received)
 
 
-def _opener(url: str, connector: "_Connector") -> urllib.request.OpenerDirector:
-    handlers: list[urllib.request.BaseHandler] = [_Judge(url, connector.allow_private)]
+def _opener(name: str, connector: "_Connector") -> urllib.request.OpenerDirector:
+    handlers: list[urllib.request.BaseHandler] = [_Judge(name, connector.allow_private)]
     if not urllib.request.getproxies():  # a proxy makes the connection itself
         handlers += [_HTTPHandler(connector), _HTTPSHandler(connector)]
     return urllib.request.build_opener(*handlers)
@@ -86,31 +88,32 @@ def _opener(url: str, connector: "_Connector") -> urllib.request.OpenerDirector:
 class _Judge(urllib.request.BaseHandler):
     """Looks at every request before it leaves, redirected ones included."""
 
-    def __init__(self, url: str, allow_private: bool) -> None:
-        self.url, self.allow_private = url, allow_private
+    def __init__(self, name: str, allow_private: bool) -> None:
+        self.name, self.allow_private = name, allow_private
 
     def http_request(self, request: urllib.request.Request) -> urllib.request.Request:
-        _check_scheme(request.full_url, self.url)
-        if not self.allow_private:
+        _check_url(request.full_url, self.name)
+        if not self.allow_private and urllib.request.getproxies():  # else the connector judges
             parts = urlsplit(request.full_url)
-            try:
-                _public_addresses(parts.hostname or "", parts.port or 80)
-            except socket.gaierror:
-                if not urllib.request.getproxies():  # a proxy may know names that this machine does not
-                    raise
+            with contextlib.suppress(socket.gaierror):  # a proxy may know names that are unknown here
+                _public_addresses(parts.hostname or "", parts.port or 80, self.name)
         return request
 
     https_request = http_request
 
 
-def _check_scheme(url: str, first: str) -> None:
-    scheme = urlsplit(url).scheme.lower()
-    if scheme not in ("http", "https"):
-        cause = f"the scheme {scheme}:// is not supported" + ("" if url == first else " (after a redirect)")
-        raise AudioDownloadError(first, cause, "Pass an http(s) URL, a path, or an open file object")
+def _check_url(url: str, name: str) -> None:
+    parts = urlsplit(url)
+    cause = None
+    if parts.scheme.lower() not in ("http", "https"):
+        cause = f"the scheme {parts.scheme}:// is not supported"
+    elif parts.username is not None:
+        cause = "a user name inside the URL is not supported"
+    if cause:
+        raise AudioDownloadError(name, cause, "Pass a plain http(s) URL, a path, or an open file object")
 
 
-def _public_addresses(host: str, port: int) -> list[tuple]:
+def _public_addresses(host: str, port: int, name: str = "") -> list[tuple]:
     """What a name resolves to, if all of it is on the public internet."""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     for *_, address in found:
@@ -118,7 +121,7 @@ def _public_addresses(host: str, port: int) -> list[tuple]:
         if not all(part.is_global and not part.is_multicast for part in (ip, *_embedded(ip))):
             cause = f"leads to {ip}, which is not a public address"
             cure = f"If you trust it, pass allow_private_urls=True or set {ALLOW_PRIVATE_VARIABLE}=1"
-            raise ForbiddenAddressError(host, cause, cure)
+            raise ForbiddenAddressError(name or host, cause, cure)
     return found
 
 
@@ -196,11 +199,13 @@ class _HTTPSHandler(urllib.request.HTTPSHandler):
         return self.do_open(_HTTPSConnection, request, connector=self.connector)  # type: ignore[arg-type]
 
 
-def _failure(url: str, error: BaseException, timeout: float) -> AudioDownloadError:
+def _failure(name: str, error: BaseException, timeout: float) -> AudioDownloadError:
     reason = getattr(error, "reason", None)
+    if isinstance(reason, ForbiddenAddressError):  # urllib wraps what the connector raises
+        return ForbiddenAddressError(name, reason.cause, reason.cure)
     if isinstance(error, TimeoutError) or isinstance(reason, TimeoutError):
-        return AudioDownloadError(url, f"did not arrive within {timeout:g} s", "Pass a larger timeout")
+        return AudioDownloadError(name, f"did not arrive within {timeout:g} s", "Pass a larger timeout")
     if isinstance(error, urllib.error.HTTPError):
-        return AudioDownloadError(url, f"the server answered {error.code} {error.reason}", "Check the URL")
+        return AudioDownloadError(name, f"the server answered {error.code} {error.reason}", "Check the URL")
     cause = f"could not be fetched ({reason or error or type(error).__name__})"
-    return AudioDownloadError(url, cause, "Check the URL and the network, or download it yourself")
+    return AudioDownloadError(name, cause, "Check the URL and the network, or download it yourself")

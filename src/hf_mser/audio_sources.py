@@ -7,6 +7,7 @@ samples (arrays, tensors, decoded rows and decoders) are brought to (frames, cha
 import contextlib
 import io
 import os
+import re
 import stat
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -33,6 +34,7 @@ MAX_ARRAY_CHANNELS = 32
 
 _LOUDEST = 32.0  # 30 dB over full scale: beyond it, "float" samples are integers that nobody scaled
 _LONGEST_NAME = 120
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
 @contextlib.contextmanager
@@ -56,9 +58,9 @@ def open_sound(
 
         if isinstance(source, (bytes, bytearray, memoryview)):
             file: BinaryIO | None = io.BytesIO(source)
-        elif isinstance(source, str) and "://" in source[:12]:
+        elif isinstance(source, str) and _URL.match(source):
             file = _spool(stack)
-            download(source, file, max_url_bytes, timeout, allow_private_urls)
+            download(source, name, file, max_url_bytes, timeout, allow_private_urls)
         elif isinstance(source, (str, os.PathLike)):
             file = stack.enter_context(_open_path(source, name))
         elif hasattr(source, "read"):
@@ -89,6 +91,8 @@ def source_name(source: Any) -> str:
     """
     if isinstance(source, (str, os.PathLike)):
         name = os.fsdecode(source)
+        if _URL.match(name):  # passwords and signatures stay out of messages
+            name = re.sub(r"(?<=://)[^/@]*@", "", name).split("?")[0]
     elif isinstance(source, (bytes, bytearray, memoryview)):
         name = f"<{memoryview(source).nbytes} bytes>"
     elif isinstance(source, Mapping):
