@@ -207,7 +207,7 @@ def _byte_level_tokenizer(family: str) -> PreTrainedTokenizerFast:
 def _sentencepiece_tokenizer(family: str) -> PreTrainedTokenizerFast:
     tokenizer = Tokenizer(models.BPE(unk_token="<unk>", byte_fallback=True))
     tokenizer.normalizer = normalizers.Replace(" ", "▁")
-    tokenizer.pre_tokenizer = pre_tokenizers.Split(" ", "merged_with_previous")
+    tokenizer.pre_tokenizer = pre_tokenizers.Split("▁", "merged_with_next")
     tokenizer.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()])
     return _train(tokenizer, family, [f"<0x{byte:02X}>" for byte in range(256)])
 
