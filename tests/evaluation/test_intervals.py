@@ -27,9 +27,7 @@ def simulated(generator, speakers=20, clips=10, spread=0.15):
 
 
 @settings(deadline=None)
-@given(
-    st.lists(st.tuples(*[st.sampled_from(CLASSES)] * 2, st.sampled_from("abcde")), min_size=1, max_size=40)
-)
+@given(st.lists(st.tuples(*[st.sampled_from(CLASSES)] * 2, st.sampled_from("abcde")), min_size=1, max_size=40))
 def test_counts_by_speaker_add_up_to_the_whole(rows):
     true, answered, speakers = zip(*rows, strict=True)
     counts = count_by_speaker(true, answered, speakers, CLASSES)

@@ -29,15 +29,11 @@ def test_every_measure_equals_scikit_learn(pairs):
     assert result["UA"] == pytest.approx(
         reference.recall_score(true, answered, labels=sorted(set(true)), average="macro")
     )
-    assert result["WF1"] == pytest.approx(
-        reference.f1_score(true, answered, average="weighted", zero_division=0)
-    )
+    assert result["WF1"] == pytest.approx(reference.f1_score(true, answered, average="weighted", zero_division=0))
     assert result["precision"] == pytest.approx(
         reference.precision_score(true, answered, average="weighted", zero_division=0)
     )
-    assert result["macro_F1"] == pytest.approx(
-        reference.f1_score(true, answered, average="macro", zero_division=0)
-    )
+    assert result["macro_F1"] == pytest.approx(reference.f1_score(true, answered, average="macro", zero_division=0))
     np.testing.assert_allclose(
         metrics.recalls(confusion),
         reference.recall_score(true, answered, labels=CLASSES, average=None, zero_division=np.nan),

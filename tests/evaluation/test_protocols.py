@@ -15,9 +15,7 @@ from hf_mser.evaluation.tasks import LeakageError, ProtocolError, Task
 FOUR = ("neutral", "happy", "sad", "angry")
 
 
-def corpus(
-    name, language, speakers=6, emotions=FOUR, takes=2, splits=("train", "train", "validation", "test")
-):
+def corpus(name, language, speakers=6, emotions=FOUR, takes=2, splits=("train", "train", "validation", "test")):
     return [
         Clip(
             name,
@@ -47,10 +45,7 @@ EDRL_WORLD = (
         for clip in corpus(name, language)
     ]
     + corpus("esd", "zh")
-    + [
-        replace(clip, name=f"en-{clip.name}", speaker=f"e{clip.speaker}", language="en")
-        for clip in corpus("esd", "en")
-    ]
+    + [replace(clip, name=f"en-{clip.name}", speaker=f"e{clip.speaker}", language="en") for clip in corpus("esd", "en")]
 )
 SERE_WORLD = [
     clip
@@ -82,9 +77,7 @@ def test_the_names_are_known_and_a_wrong_one_lists_them():
     st.integers(0, 3),
 )
 def test_folds_part_the_speakers_and_keep_every_clip(sizes, folds, seed):
-    clips = [
-        Clip("c", f"{s}-{i}.wav", None, "sad", f"s{s}") for s, size in enumerate(sizes) for i in range(size)
-    ]
+    clips = [Clip("c", f"{s}-{i}.wav", None, "sad", f"s{s}") for s, size in enumerate(sizes) for i in range(size)]
     parts = held_out.speaker_folds(clips, folds, seed)
     assert sorted(clip.key for part in parts for clip in part) == sorted(clip.key for clip in clips)
     homes = [speakers(part) for part in parts]
@@ -97,9 +90,7 @@ def test_within_corpus_tests_every_clip_once_with_three_parts():
     tasks = protocol("within-corpus").tasks(WORLD, seeds=[0])
     ones = [task for task in tasks if task.target == "one"]
     assert len(ones) == 5
-    assert sorted(clip.key for task in ones for clip in task.test) == sorted(
-        c.key for c in WORLD if c.corpus == "one"
-    )
+    assert sorted(clip.key for task in ones for clip in task.test) == sorted(c.key for c in WORLD if c.corpus == "one")
     for task in ones:
         sides = [speakers(side) for side in (task.train, task.validation, task.test)]
         assert all(sides)
@@ -233,9 +224,7 @@ class TestLeakage:
 
     def test_a_speaker_on_both_sides(self):
         both = self.side(0)
-        with pytest.raises(
-            LeakageError, match="1 speakers of the test side also stand in the training side: one/s0"
-        ):
+        with pytest.raises(LeakageError, match="1 speakers of the test side also stand in the training side: one/s0"):
             self.task(train=both[:4], test=both[4:]).check()
         allowed = self.task(train=both[:4], test=both[4:], speaker_independent=False).check()
         assert allowed.shared_speakers == ("one/s0",)
@@ -276,9 +265,7 @@ def test_every_protocol_holds_on_the_real_corpora(shared):
     folders = sorted(path for path in (shared / "corpora").iterdir() if path.is_dir())
     clips = [clip for folder in folders for clip in read_clips(folder)]
     sizes = {
-        name: len(protocol(name).tasks(clips, seeds=[0]))
-        for name in protocols.names()
-        if name not in ("edrl", "sere")
+        name: len(protocol(name).tasks(clips, seeds=[0])) for name in protocols.names() if name not in ("edrl", "sere")
     }
     assert sizes["whole-corpus"] == sizes["leave-one-language-out"] == 9  # all but BAVED
     assert sizes["mser-zero-shot"] == 7

@@ -47,6 +47,7 @@ def add_subcommand(subparsers: Any) -> None:
     parser.add_argument("--no-duplicate-check", action="store_true", help="do not look for recordings on both sides")
     parser.add_argument("--no-report", action="store_true", help="results.json and predictions.jsonl alone")
     parser.add_argument("--compare", nargs=2, type=Path, metavar=("A", "B"), help="compare two results folders")
+    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:

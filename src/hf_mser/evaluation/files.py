@@ -5,10 +5,13 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+_ASIDE = re.compile(r"\..+\.\d+")
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -23,6 +26,13 @@ def write_bytes(path: Path, content: bytes) -> None:
         os.replace(aside, path)
     finally:
         aside.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the half-written files that killed processes left in a folder."""
+    for path in folder.iterdir():
+        if path.is_file() and _ASIDE.fullmatch(path.name):
+            path.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -23,7 +23,7 @@ import numpy as np
 
 from ..errors import MSERError
 from .clips import Clip
-from .files import write_array, write_json, write_text
+from .files import remove_leftovers, write_array, write_json, write_text
 from .predictors import Prediction, PredictionError, Predictor, PredictorFactory, restricted
 from .tasks import Task
 
@@ -100,6 +100,8 @@ def predict(
             _join(parts, output)
     if not share.first:
         return None
+    shutil.rmtree(output / PARTS, ignore_errors=True)
+    remove_leftovers(output)
     return [json.loads(line) for line in (output / PREDICTIONS).read_text(encoding="utf-8").splitlines()]
 
 
@@ -214,7 +216,6 @@ def _join(parts: Sequence[Part], output: Path) -> None:
         write_array(output / EMBEDDINGS, np.concatenate([np.load(path) for path in arrays]))
     text = "".join(part.path(output).read_text(encoding="utf-8") for part in parts)
     write_text(output / PREDICTIONS, text)
-    shutil.rmtree(output / PARTS)
 
 
 def _progress(total: int, done: int, share: Share, quiet: bool) -> Any:
