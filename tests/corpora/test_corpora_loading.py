@@ -8,7 +8,8 @@ import pytest
 
 from hf_mser.audio import load_audio
 from hf_mser.corpora import COLUMNS, CorpusError, CorpusNotFoundError, get, load_corpus
-from hf_mser.corpora.schema import features
+from hf_mser.corpora.prepare import prepare
+from hf_mser.corpora.schema import CorpusWarning, features
 from hf_mser.emotions import EMOTIONS, UnknownLabelError
 
 
@@ -188,3 +189,17 @@ def test_real_corpora_hold_what_their_readme_counts(shared, name, clips, speaker
     expected = {"urdu": {"test"}, "tess": {"train", "test"}}.get(name, {"train", "validation", "test"})
     assert set().union(*sides.values()) == expected
     assert load_audio(dataset[0]["audio"]).dtype == np.float32
+
+
+def test_a_list_cut_short_does_not_pass_for_a_smaller_corpus(tmp_path, write_clip):
+    source = folder(tmp_path / "source", [urdu(number) for number in range(4)], write_clip)
+    prepare("urdu", source, tmp_path / "out")
+    metadata = tmp_path / "out/metadata.jsonl"
+    metadata.write_text("".join(metadata.read_text().splitlines(keepends=True)[:2]))
+    with pytest.raises(CorpusError, match=r"metadata\.jsonl differs from its checksum"):
+        load_corpus(tmp_path / "out")
+
+    lines = (source / "metadata.jsonl").read_text().splitlines(keepends=True)
+    (source / "metadata.jsonl").write_text("".join(lines[:3]))
+    with pytest.warns(CorpusWarning, match=r"1 sound files are not in metadata\.jsonl and stay out, the first: 3\.wav"):
+        assert len(load_corpus(source)) == 3

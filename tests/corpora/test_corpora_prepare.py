@@ -333,6 +333,28 @@ def test_two_copies_in_one_folder_are_refused(tmp_path, write_clip):
         prepare("msp_podcast", tmp_path / "msp", tmp_path / "out")
 
 
+def test_sound_that_a_table_does_not_list_is_reported(tmp_path, write_clip):
+    for seed in range(3):
+        write_clip(tmp_path / f"msp/Audios/MSP-PODCAST_{seed}.wav", seed)
+    head = "FileName,EmoClass,SpkrID,Gender,Split_Set\n"
+    (tmp_path / "msp/labels_consensus.csv").write_text(head + "MSP-PODCAST_0.wav,N,1,Male,Train\n")
+    report = prepare("msp_podcast", tmp_path / "msp", tmp_path / "out")
+    assert [str(problem) for problem in report.problems] == [
+        "unlisted file: Audios/MSP-PODCAST_1.wav: 2 sound files are not in labels_consensus.csv, this first"
+    ]
+
+
+def test_only_one_preparation_at_a_time_writes_into_a_folder(tmp_path, write_clip):
+    fcntl = pytest.importorskip("fcntl")
+    source = emodb(tmp_path / "source", write_clip, 2)
+    (tmp_path / "out/.prepare").mkdir(parents=True)
+    with (tmp_path / "out/.prepare/lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(CorpusError, match="another preparation is writing here"):
+            prepare("emodb", source, tmp_path / "out")
+    assert prepare("emodb", source, tmp_path / "out").clips == 2
+
+
 def test_a_speaker_on_two_official_sides_is_reported(tmp_path, write_clip):
     head = "FileName,EmoClass,SpkrID,Gender,Split_Set\n"
     lines_ = [f"MSP-PODCAST_{seed}.wav,N,7,Male,{side}\n" for seed, side in enumerate(["Train", "Test1"])]

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from .definition import Clip, Corpus, Expected, Problem
-from .reading import by_tail, missing, one_file, table
+from .reading import by_tail, missing, one_file, table, unlisted
 
 _LABELS = ("neutrality", "joy", "sadness", "anger", "surprise", "disgust", "fear")
 _GENDERS = {"f": "female", "female": "female", "m": "male", "male": "male"}
@@ -14,8 +14,10 @@ def _read(source: Path) -> Iterator[Clip | Problem]:
     audio = by_tail(source)
     users = {row["username"]: row for row in table(one_file(source, "users.csv"), "username", "gender")}
     samples = one_file(source, "samples.csv")
+    listed: set[str] = set()
     for row in table(samples, "file_name", "actor", "sentence", "emotion_expressed"):
         name = row["file_name"].removesuffix(".wav")
+        listed.add(name)
         if name not in audio:
             yield missing(row["file_name"], samples)
             continue
@@ -27,6 +29,7 @@ def _read(source: Path) -> Iterator[Clip | Problem]:
             gender=_GENDERS.get(users.get(row["actor"], {}).get("gender", "").lower()),
             text=row["sentence"],
         )
+    yield from unlisted(audio, listed, samples)
 
 
 CORPUS = Corpus(

@@ -7,14 +7,16 @@ speaker of two genders: every such fault is collected and the whole list ends in
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..emotions import EMOTIONS, UnknownLabelError, emotion_of
 from .definition import Corpus, View
-from .metadata import read_metadata, verify_checksums
-from .schema import COLUMNS, METADATA, SPLITS, CorpusError, CorpusNotFoundError, features
+from .metadata import CHECKSUMS, read_metadata, verify_checksums
+from .reading import files
+from .schema import COLUMNS, METADATA, SPLITS, CorpusError, CorpusNotFoundError, CorpusWarning, features
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -70,8 +72,10 @@ def load_corpus(
     corpus = _definition_of(rows)
     chosen_view = _view(corpus, view)
     names = tuple(chosen_view.classes) if chosen_view else tuple(classes or EMOTIONS)
-    if verify:
-        verify_checksums(folder)
+    if (folder / CHECKSUMS).is_file() or verify:
+        # The list itself is always checked: a list cut short would pass for a smaller corpus.
+        verify_checksums(folder, only=None if verify else METADATA)
+    _warn_of_unlisted(folder, rows)
 
     faults: list[str] = []
     records = [_record(row, folder, corpus, splits, names, chosen_view, columns, faults) for row in rows]
@@ -104,6 +108,14 @@ def _find(name_or_dir: str | Path, root: str | Path | None) -> Path:
             f"then run `mser corpora prepare {corpus.name} --source DIR --output {prepared}`."
         )
     return prepared
+
+
+def _warn_of_unlisted(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    listed = {os.path.normpath(row["file_name"]) for row in rows}
+    left = [path for path in files(folder) if os.path.normpath(path) not in listed]
+    if left:
+        message = f"{folder}: {len(left)} sound files are not in {METADATA} and stay out, the first: {left[0]}."
+        warnings.warn(message, CorpusWarning, stacklevel=3)
 
 
 def _definition_of(rows: Sequence[Mapping[str, Any]]) -> Corpus | None:
@@ -140,21 +152,22 @@ def _record(
     faults: list[str],
 ) -> dict[str, Any]:
     name = row["file_name"]
-    path = folder / name
-    if not path.is_file():
+    path = os.path.join(folder, name)
+    try:
+        if not os.stat(path).st_size:
+            faults.append(f"{name}: the file is empty")
+    except FileNotFoundError:
         faults.append(f"{name}: the file is missing")
-    elif not path.stat().st_size:
-        faults.append(f"{name}: the file is empty")
     speaker = None if row.get("speaker") is None else str(row["speaker"])
     record = {
-        "audio": {"bytes": None, "path": str(path)},
+        "audio": {"bytes": None, "path": path},
         "emotion": _emotion(row, corpus, classes, view, faults),
         "original_label": row.get("original_label", row.get("emotion")),
         "speaker": speaker,
         "gender": {"m": "male", "f": "female"}.get(str(row.get("gender")).lower(), row.get("gender")),
         "language": row.get("language") or (corpus.language if corpus else None),
         "text": row.get("text"),
-        "duration": row.get("duration", _duration(path)),
+        "duration": row["duration"] if "duration" in row else _duration(path),
         "corpus": corpus.name if corpus else str(row.get("corpus") or folder.name),
         "split": _split(row, corpus, speaker, splits),
         "licence": row.get("licence") or (corpus.licence if corpus else None),
@@ -195,12 +208,12 @@ def _emotion(
     return classes.index(emotion) if emotion is not None and emotion in classes else None
 
 
-def _duration(path: Path) -> float | None:
+def _duration(path: str) -> float | None:
     """Seconds by the file's header, for folders whose metadata leaves `duration` out."""
     import soundfile
 
     try:
-        return float(soundfile.info(str(path)).duration)
+        return float(soundfile.info(path).duration)
     except (RuntimeError, OSError):  # no such file, or a container that only another decoder knows
         return None
 

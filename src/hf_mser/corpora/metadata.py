@@ -44,8 +44,8 @@ def read_metadata(folder: Path) -> Iterator[dict[str, Any]]:
         raise CorpusError(f"{path} is empty: a corpus without clips. Prepare it again.")
 
 
-def verify_checksums(folder: Path) -> None:
-    """Compare every file with `SHA256SUMS`; a difference or a missing file is a `CorpusError`.
+def verify_checksums(folder: Path, only: str | None = None) -> None:
+    """Compare every file (or `only` one) with `SHA256SUMS`; a difference or a missing file is a `CorpusError`.
 
     Example:
         >>> verify_checksums(Path("prepared/emodb"))  # doctest: +SKIP
@@ -55,11 +55,13 @@ def verify_checksums(folder: Path) -> None:
         raise CorpusNotFoundError(f"{folder} holds no {CHECKSUMS}; only prepared corpora can be verified.")
     for line in sums.read_text(encoding="utf-8").splitlines():
         digest, _, name = line.partition("  ")
+        if only is not None and name != only:
+            continue
         path = folder / name
         if not path.is_file():
             raise CorpusError(f"{path} is missing, {CHECKSUMS} lists it. Prepare the corpus again.")
         if hashlib.sha256(path.read_bytes()).hexdigest() != digest:
-            raise CorpusError(f"{path} differs from its checksum: it was damaged. Prepare the corpus again.")
+            raise CorpusError(f"{path} differs from its checksum: it was damaged or edited. Prepare the corpus again.")
 
 
 def _parsed(line: str, where: str) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from .definition import Clip, Corpus, Problem
-from .reading import by_tail, missing, one_file, table
+from .reading import by_tail, missing, one_file, table, unlisted
 
 _SPLITS = {"Train": "train", "Development": "validation", "Validation": "validation", "Test1": "test"}
 _COLUMNS = ("FileName", "EmoClass", "SpkrID", "Gender", "Split_Set")
@@ -13,8 +13,10 @@ _COLUMNS = ("FileName", "EmoClass", "SpkrID", "Gender", "Split_Set")
 def _read(source: Path) -> Iterator[Clip | Problem]:
     audio = by_tail(source)
     csv_path = one_file(source, "labels_consensus.csv")
+    listed: set[str] = set()
     for row in table(csv_path, *_COLUMNS):
         name = row["FileName"].removesuffix(".wav")
+        listed.add(name)
         if name not in audio:
             yield missing(row["FileName"], csv_path)
             continue
@@ -27,6 +29,7 @@ def _read(source: Path) -> Iterator[Clip | Problem]:
             gender={"Male": "male", "Female": "female"}.get(row["Gender"]),
             official_split=_SPLITS.get(row["Split_Set"], row["Split_Set"].lower()),
         )
+    yield from unlisted(audio, listed, csv_path)
 
 
 CORPUS = Corpus(

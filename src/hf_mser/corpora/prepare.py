@@ -17,17 +17,18 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from .conversion import Done, Job, Journal, Piece, convert_all
 from .definition import Clip, Corpus, Problem
 from .loading import corpora_root
 from .metadata import CHECKSUMS, read_metadata, verify_checksums
-from .reading import scan
+from .reading import clip_id, files, scan, unlisted
 from .report import REPORT, Report, audio_problems, describe
 from .schema import METADATA, CorpusError
 
@@ -68,17 +69,17 @@ def prepare(name: str, source: str | Path, output: str | Path | None = None, *, 
     if earlier is not None:
         return earlier
 
-    _claim(output)
-    files = _file_names(clips)
-    done = _convert(source, output, clips, files, workers)
-    results = [done[clip.id] for clip in clips]
-    problems = [*problems, *audio_problems(corpus, clips, results)]
-    kept = [(clip, result) for clip, result in zip(clips, results, strict=True) if result.error is None]
-    if not kept:
-        raise CorpusError(f"{source}: no clip could be read. The first: {results[0].error}")
-    rows = [_row(corpus, clip, result, files[clip.id]) for clip, result in kept]
-    report = describe(corpus, rows, problems, plan=plan, output=output, documented=not is_folder)
-    _finish(output, rows, kept, files, report)
+    with _claimed(output):
+        targets = _file_names(clips)
+        done = _convert(source, output, clips, targets, workers)
+        results = [done[clip.id] for clip in clips]
+        problems = [*problems, *audio_problems(corpus, clips, results)]
+        kept = [(clip, result) for clip, result in zip(clips, results, strict=True) if result.error is None]
+        if not kept:
+            raise CorpusError(f"{source}: no clip could be read. The first: {results[0].error}")
+        rows = [_row(corpus, clip, result, targets[clip.id]) for clip, result in kept]
+        report = describe(corpus, rows, problems, plan=plan, output=output, documented=not is_folder)
+        _finish(output, rows, kept, targets, report)
     return report
 
 
@@ -92,6 +93,7 @@ def _read(corpus: Corpus, source: Path) -> tuple[list[Clip], list[Problem], bool
 
 def _rows_of_folder(corpus: Corpus) -> Any:
     def read(source: Path) -> Any:
+        listed: set[str] = set()
         for row in read_metadata(source):
             name = row["file_name"]
             if row.get("corpus") not in (None, corpus.name):
@@ -101,9 +103,10 @@ def _rows_of_folder(corpus: Corpus) -> Any:
             if not (source / name).is_file():
                 yield Problem("missing file", name, f"listed in {METADATA}, not in the folder")
                 continue
+            listed.add(clip_id(name))
             speaker = row.get("speaker")
             yield Clip(
-                id=name.rpartition(".")[0],
+                id=clip_id(name),
                 path=name,
                 label=str(row["original_label"]),
                 speaker=None if speaker is None else str(speaker),
@@ -113,6 +116,7 @@ def _rows_of_folder(corpus: Corpus) -> Any:
                 official_split=row.get("official_split"),
                 sentence=None if row.get("sentence_id") is None else str(row["sentence_id"]),
             )
+        yield from unlisted({clip_id(path): path for path in files(source)}, listed, source / METADATA)
 
     return read
 
@@ -143,16 +147,32 @@ def _finished(output: Path, plan: str) -> Report | None:
     return report
 
 
-def _claim(output: Path) -> None:
-    """Make the folder ours; a folder that holds something else is left alone."""
+@contextmanager
+def _claimed(output: Path) -> Iterator[None]:
+    """Make the folder ours alone; a folder that holds something else is left alone."""
     ours = (output / WORK).is_dir() or (output / REPORT).is_file()
     if output.is_dir() and any(output.iterdir()) and not ours:
         raise CorpusError(f"{output} is not empty and was not made by `mser corpora prepare`; choose another.")
     (output / WORK).mkdir(parents=True, exist_ok=True)
     (output / CLIPS).mkdir(exist_ok=True)
-    # The list of clips goes first: from here on the folder does not look finished until it is.
-    for name in (METADATA, CHECKSUMS, REPORT):
-        (output / name).unlink(missing_ok=True)
+    with (output / WORK / "lock").open("w") as lock:
+        _lock(lock, output)
+        # The list of clips goes first: from here on the folder does not look finished until it is.
+        for name in (METADATA, CHECKSUMS, REPORT):
+            (output / name).unlink(missing_ok=True)
+        yield
+
+
+def _lock(lock: IO[str], output: Path) -> None:
+    """Two preparations in one folder would sweep each other's clips away. A kill releases the lock."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise CorpusError(f"{output}: another preparation is writing here; wait for it to end.") from error
 
 
 def _file_names(clips: Sequence[Clip]) -> dict[str, str]:

@@ -195,6 +195,13 @@ def by_tail(source: Path, parts: int = 1) -> dict[str, str]:
     return found
 
 
+def unlisted(audio: Mapping[str, str], listed: Iterable[str], table_: Path) -> Iterator[Problem]:
+    """One problem for all sound that a table does not list: a table cut short must not pass for a small corpus."""
+    left = sorted(set(audio) - set(listed))
+    if left:
+        yield Problem("unlisted file", audio[left[0]], f"{len(left)} sound files are not in {table_.name}, this first")
+
+
 def missing(name: str, table_: Path) -> Problem:
     """The problem of a clip that a table lists and the folder does not hold."""
     return Problem("missing file", name, f"listed in {table_.name}, not in the folder")

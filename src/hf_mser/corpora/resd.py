@@ -4,15 +4,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from .definition import Clip, Corpus, Expected, Problem, View
-from .reading import by_tail, clip_id, missing, one_file, table
+from .reading import by_tail, clip_id, missing, one_file, table, unlisted
 
 
 def _read(source: Path) -> Iterator[Clip | Problem]:
     audio = by_tail(source, parts=3)
+    listed: set[str] = set()
     for split in ("train", "test"):
         csv_path = one_file(source, f"{split}.csv")
         for row in table(csv_path, "path", "emotion"):
             name = f"{split}/{clip_id(row['path'])}"
+            listed.add(name)
             if name not in audio:
                 yield missing(name, csv_path)
                 continue
@@ -24,6 +26,7 @@ def _read(source: Path) -> Iterator[Clip | Problem]:
                 official_split=split,
                 sentence=name.split("/")[1],
             )
+    yield from unlisted(audio, listed, csv_path)
 
 
 CORPUS = Corpus(

@@ -43,6 +43,10 @@ class CorpusNotFoundError(CorpusError, FileNotFoundError):
     """No corpus of that name, or no folder at that place."""
 
 
+class CorpusWarning(UserWarning):
+    """Something about a corpus that does not stop the work and that its reader should know."""
+
+
 def features(classes: Sequence[str] = EMOTIONS) -> Features:
     """The `datasets.Features` of the schema; audio stays undecoded, `hf_mser.audio.load_audio` reads it.
 
