@@ -38,7 +38,9 @@ QFORMER = {
     "intermediate_size": 24,
     "num_query_tokens": 3,
     "embedding_size": 8,
+    "num_statistics_tokens": 1,
 }
+_QFORMER_ALONE = ("num_query_tokens", "embedding_size", "num_statistics_tokens")  # BERT knows nothing of these
 # Enough text for the prompt to take words rather than letters, while the rarer emotions take several tokens.
 _TEXT = [
     "Which emotion does the speaker express? Answer with one word from this list:",
@@ -77,7 +79,7 @@ def save_bert(folder: Path, seed: int = 1) -> Path:
     config = BertConfig(
         vocab_size=20,
         max_position_embeddings=8,
-        **{name: QFORMER[name] for name in QFORMER if name not in ("num_query_tokens", "embedding_size")},
+        **{name: QFORMER[name] for name in QFORMER if name not in _QFORMER_ALONE},
     )
     _stir(BertModel(config)).save_pretrained(folder)
     return folder
@@ -148,7 +150,7 @@ def put_together(folder: Path, family: str = "llama3", mels: int = 80, **setting
         save_whisper(folder / "whisper", mels),
         save_llm(folder / family, family),
         save_bert(folder / "bert"),
-        qformer_config={name: QFORMER[name] for name in ("num_query_tokens", "embedding_size")},
+        qformer_config={name: QFORMER[name] for name in _QFORMER_ALONE},
         **settings,
     )
     return model, MSERProcessor.from_backbones(model.config)
