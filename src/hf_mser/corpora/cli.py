@@ -15,6 +15,7 @@ from .schema import CorpusError, CorpusNotFoundError
 def add_subcommand(subparsers: Any) -> None:
     """Add `corpora` and its three verbs to the subparsers of `mser`."""
     parser = subparsers.add_parser("corpora", help="list, describe and prepare speech emotion corpora")
+    parser.set_defaults(run=run)
     verbs = parser.add_subparsers(dest="corpora_command", required=True, metavar="{list,info,prepare}")
     verbs.add_parser("list", help="every known corpus: language, clips, speakers, classes, licence")
     info = verbs.add_parser("info", help="one corpus: where to get it, its terms, labels, splits and caveats")
