@@ -5,7 +5,8 @@ masks each from the others. `row_log_likelihoods` repeats the cached prefix, one
 mask cannot say that: for attention kernels that take none, and for layers that forget or slide.
 """
 
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import torch
 from transformers.cache_utils import Cache, DynamicCache
@@ -56,26 +57,22 @@ def tree_log_likelihoods(
     """All candidates behind the prefix in one sequence, each seeing the prefix and itself."""
     batch, length, _ = prefix.shape
     past = 0 if cache is None else cache.get_seq_length()
-    # A candidate's last token is predicted but never read, so it needs no position of its own.
-    branches = [ids[:-1] for ids in candidates]
-    flat = [token for branch in branches for token in branch]
-    embeds = prefix
-    if flat:
-        tokens = torch.tensor(flat, device=prefix.device)
-        leaves = text_model.get_input_embeddings()(tokens).to(prefix.dtype)
-        embeds = torch.cat([prefix, leaves.expand(batch, -1, -1)], dim=1)
-    position_ids, mask = _tree_layout([len(branch) for branch in branches], length, past, prefix.device)
+    tree = _tree(tuple(map(tuple, candidates)), length, past, prefix.device)
+    leaves = text_model.get_input_embeddings()(tree.read).to(prefix.dtype)
+    mask = tree.mask
     if text_model.config._attn_implementation == "eager":
         mask = torch.zeros_like(mask, dtype=prefix.dtype).masked_fill(~mask, torch.finfo(prefix.dtype).min)
     logits = text_model(
-        inputs_embeds=embeds,
+        inputs_embeds=torch.cat([prefix, leaves.expand(batch, -1, -1)], dim=1),
         attention_mask=mask.expand(batch, 1, -1, -1),
-        position_ids=position_ids.expand(batch, -1),
+        position_ids=tree.position_ids.expand(batch, -1),
         past_key_values=cache,
         use_cache=cache is not None,
-        logits_to_keep=len(flat) + 1,
+        logits_to_keep=len(tree.read) + 1,
     ).logits.float()
-    return _gather(logits - logits.logsumexp(-1, keepdim=True), candidates)
+    # Picked first, normalised afterwards: the vocabulary is large.
+    steps = logits[:, tree.predicted_at, tree.predicted] - logits.logsumexp(-1)[:, tree.predicted_at]
+    return steps.new_zeros(batch, len(candidates)).index_add(1, tree.predicted_for, steps)
 
 
 def row_log_likelihoods(
@@ -120,25 +117,38 @@ def _repeat(cache: Any, rows: int, times: int) -> None:
     cache.reorder_cache(torch.arange(rows).repeat_interleave(times))
 
 
-def _tree_layout(
-    lengths: list[int], prefix_length: int, past: int, device: torch.device
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Position ids, and who may look at whom (queries x keys), for branches behind one prefix."""
-    start = past + prefix_length
-    positions = list(range(past, start)) + [start + step for n in lengths for step in range(n)]
-    branch = torch.tensor([-1] * start + [i for i, n in enumerate(lengths) for _ in range(n)], device=device)
-    keys = torch.arange(start + sum(lengths), device=device)
-    queries = keys[past:]
-    causal = keys[None, :] <= queries[:, None]
-    same_branch = (branch[None, :] == -1) | (branch[None, :] == branch[past:, None])
-    return torch.tensor(positions, device=device)[None], (causal & same_branch)[None, None]
+class _Tree(NamedTuple):
+    """Where everything lies when candidates branch off behind one prefix."""
+
+    read: torch.Tensor  # tokens that stand behind the prefix, one branch after the other
+    position_ids: torch.Tensor  # (1, queries)
+    mask: torch.Tensor  # who may look at whom: (1, 1, queries, keys)
+    predicted: torch.Tensor  # every token of every candidate,
+    predicted_at: torch.Tensor  # the position that predicts it, counted from the prefix's last,
+    predicted_for: torch.Tensor  # and its candidate
 
 
-def _gather(log_probs: torch.Tensor, candidates: list[list[int]]) -> torch.Tensor:
-    """Position 0 of `log_probs` ends the prefix; the candidates' positions follow in order."""
-    scores, start = [], 1
-    for ids in candidates:
-        rows = [0, *range(start, start + len(ids) - 1)]
-        scores.append(log_probs[:, rows, ids].sum(-1))
-        start += len(ids) - 1
-    return torch.stack(scores, dim=1)
+@lru_cache(maxsize=64)  # a model asks the same question all the time
+@torch.inference_mode(False)  # ... in any mode
+def _tree(candidates: tuple[tuple[int, ...], ...], length: int, past: int, device: torch.device) -> _Tree:
+    # A candidate's last token is predicted but never read, so it needs no position of its own.
+    branches = [ids[:-1] for ids in candidates]
+    start = past + length
+    positions = [*range(past, start), *(start + step for branch in branches for step in range(len(branch)))]
+    owners = [-1] * start + [owner for owner, branch in enumerate(branches) for _ in branch]
+    branch_of = torch.tensor(owners, device=device)
+    keys = torch.arange(len(owners), device=device)
+    causal = keys <= keys[past:, None]
+    same_branch = (branch_of == -1) | (branch_of == branch_of[past:, None])
+    predicted_at, first = [], 1
+    for branch in branches:
+        predicted_at += [0, *range(first, first + len(branch))]
+        first += len(branch)
+    return _Tree(
+        read=torch.tensor([token for branch in branches for token in branch], dtype=torch.long, device=device),
+        position_ids=torch.tensor(positions, device=device)[None],
+        mask=(causal & same_branch)[None, None],
+        predicted=torch.tensor([token for ids in candidates for token in ids], device=device),
+        predicted_at=torch.tensor(predicted_at, device=device),
+        predicted_for=torch.tensor([owner for owner, ids in enumerate(candidates) for _ in ids], device=device),
+    )
