@@ -41,9 +41,9 @@ def fit_standardization(
     frames_seen, statistics_seen = _Moments(), _Moments()
     for batch in batches:
         frames, mask = frames_of(batch)
-        mixed = connector.mix_layers(frames)
-        frames_seen.add(mixed[mask.bool()])
-        statistics_seen.add(connector.pool_statistics(mixed, mask))
+        normalised = torch.nn.functional.layer_norm(frames.float(), frames.shape[-1:])  # as the connector does
+        frames_seen.add(normalised.transpose(1, 2)[mask.bool()])
+        statistics_seen.add(connector.pool_statistics(normalised, mask))
     for name, moments in (("frame", frames_seen), ("statistics", statistics_seen)):
         if moments.count and hasattr(connector, f"{name}_mean"):
             getattr(connector, f"{name}_mean").copy_(moments.mean())

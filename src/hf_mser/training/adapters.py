@@ -1,0 +1,91 @@
+"""LoRA on the frozen backbones, as a switch: put in place, trained with the connector, folded in at the end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..errors import MSERError
+from .recipe import LoraSection, LoraTarget
+
+PARTS = {"text": "text_model", "speech": "speech_encoder"}
+
+
+class AdapterError(MSERError, ValueError):
+    """Adapters that fit no layer of the backbone."""
+
+
+def add_lora(model: Any, section: LoraSection) -> int:
+    """Put low-rank adapters into the backbones that the section names; returns how many weights they have.
+
+    Example:
+        >>> add_lora(model, LoraSection(text=LoraTarget(r=4)))  # doctest: +SKIP
+        4096
+    """
+    for part, module_name in PARTS.items():
+        target = getattr(section, part)
+        if target is not None:
+            _inject(getattr(model, module_name), target, part)
+    return sum(weight.numel() for name, weight in model.named_parameters() if "lora_" in name)
+
+
+def has_adapters(model: nn.Module) -> bool:
+    """True when a LoRA layer is in place.
+
+    Example:
+        >>> has_adapters(nn.Linear(2, 2))
+        False
+    """
+    return any("lora_" in name for name, _ in model.named_parameters())
+
+
+def what_learns(model: nn.Module) -> dict[str, torch.Tensor]:
+    """The connector and the adapters: what a checkpoint of a run with adapters holds.
+
+    Example:
+        >>> sorted(what_learns(model))[0]  # doctest: +SKIP
+        'connector.emotion_head.bias'
+    """
+    return {
+        name: tensor.contiguous()
+        for name, tensor in model.state_dict().items()
+        if name.startswith("connector.") or "lora_" in name
+    }
+
+
+def merge_lora(model: Any) -> Any:
+    """Fold the adapters into the weights, so that the model is a plain one again.
+
+    Example:
+        >>> has_adapters(merge_lora(model))  # doctest: +SKIP
+        False
+    """
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    for module_name in PARTS.values():
+        backbone = getattr(model, module_name)
+        for name, layer in list(backbone.named_modules()):
+            if isinstance(layer, BaseTunerLayer):
+                layer.merge()
+                parent, _, child = name.rpartition(".")
+                setattr(backbone.get_submodule(parent), child, layer.get_base_layer())
+        if hasattr(backbone, "peft_config"):
+            del backbone.peft_config
+    return model
+
+
+def _inject(backbone: nn.Module, target: LoraTarget, part: str) -> None:
+    from peft import LoraConfig, inject_adapter_in_model
+
+    config = LoraConfig(
+        r=target.r, lora_alpha=target.alpha, lora_dropout=target.dropout, target_modules=list(target.targets)
+    )
+    try:
+        inject_adapter_in_model(config, backbone)
+    except ValueError as error:
+        linear = sorted({name.rpartition(".")[2] for name, m in backbone.named_modules() if isinstance(m, nn.Linear)})
+        raise AdapterError(
+            f"lora.{part}: no layer is called {', '.join(target.targets)}. Its linear layers: {', '.join(linear)}."
+        ) from error

@@ -1,0 +1,223 @@
+"""From a recipe to a trained model: load, say what it will cost, train, evaluate, write it all down."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from .adapters import add_lora, has_adapters, merge_lora
+from .arguments import MSERTrainingArguments
+from .collator import EmotionCollator
+from .data import Clips, RecipeData, load_data
+from .estimate import Estimate, estimate
+from .features import FrozenFeatureCache, encoder_key
+from .recipe import ModelSection, Recipe, RecipeError
+from .run_folder import RunFolder
+from .trainer import MSERTrainer
+
+MOST_EMBEDDINGS = 1500
+
+
+def train_recipe(recipe: Recipe, *, dry_run: bool = False) -> dict[str, Any]:
+    """Follow a recipe; returns the results that also stand in its run folder.
+
+    Example:
+        >>> from hf_mser.training.recipe import load_recipe
+        >>> train_recipe(load_recipe("training/recipes/debug.yaml"))["sets"]["test/crema_d"]["UA"]  # doctest: +SKIP
+        0.41
+    """
+    args = training_arguments(recipe)
+    labels = _labels(recipe.model)
+    data = load_data(recipe.data, labels, args.seed)
+    args.batch_shape(len(set(data.train["emotion"])))  # an impossible batch is said before anything is loaded
+    expected = estimate(recipe, args, data)
+    if args.process_index == 0:
+        print("\n".join(plan(recipe, data, expected)), file=sys.stdout if dry_run else sys.stderr)
+    if dry_run:
+        return {}
+
+    folder = RunFolder(recipe.output_dir)
+    if args.process_index == 0:
+        folder.write_start(recipe, data)
+    trainer = build_trainer(recipe, args, data)
+    shown = Clips((data.validation.rows or data.train.rows)[:MOST_EMBEDDINGS])
+    if not recipe.resume:
+        _plot_embeddings(trainer, folder, shown, "before")
+    trainer.train(resume_from_checkpoint=recipe.resume)
+    _plot_embeddings(trainer, folder, shown, "after")
+    results = {"name": recipe.name, "seed": args.seed, "steps": trainer.state.global_step, "sets": {}}
+    sets = {"validation": data.validation, **{f"test/{name}": clips for name, clips in data.test.items()}}
+    for name, clips in sets.items():
+        if len(clips):
+            results["sets"][name] = evaluate_clips(trainer, clips)
+    save_final(trainer, recipe)
+    if args.process_index == 0:
+        folder.write_metrics(trainer.state.log_history, results)
+        folder.plot_losses(trainer.state.log_history)
+        folder.write_card(recipe, data, results, trainer.model.config)
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+    return results
+
+
+def training_arguments(recipe: Recipe) -> MSERTrainingArguments:
+    """The recipe's section `training` as arguments for the Trainer."""
+    defaults: dict[str, Any] = {"report_to": "tensorboard", "logging_steps": 10, "bf16": False}
+    if recipe.data.validation:
+        defaults |= {"eval_strategy": "epoch", "save_strategy": "epoch", "load_best_model_at_end": True}
+    settings = {**defaults, **recipe.training}
+    try:
+        return MSERTrainingArguments(output_dir=recipe.output_dir, objective=recipe.objective, **settings)
+    except (ValueError, TypeError) as error:
+        raise RecipeError(f"training: {error}") from error
+
+
+def plan(recipe: Recipe, data: RecipeData, expected: Estimate | None) -> list[str]:
+    """What is about to happen, in a few lines."""
+    tests = ", ".join(f"{name} {len(clips)}" for name, clips in data.test.items()) or "none"
+    lines = [
+        f"{recipe.name} -> {recipe.output_dir}",
+        f"data         train {len(data.train)} clips ({data.train.seconds() / 3600:.2f} h), validation "
+        f"{len(data.validation)}, test: {tests}",
+        *[f"left out     {count} clips of {reason}" for reason, count in data.left_out.items()],
+        "objective    " + " + ".join(f"{term.get('weight', 1.0):g} {term['name']}" for term in recipe.objective),
+    ]
+    if expected is None:
+        return [*lines, "estimate     none: the backbones' configs cannot be read here"]
+    return [*lines, *expected.lines()]
+
+
+def build_model(section: ModelSection) -> tuple[Any, Any]:
+    """The model and the processor that a recipe names."""
+    from ..modeling_mser import MSERForEmotionGeneration
+    from ..processing_mser import MSERProcessor
+
+    options: dict[str, Any] = {"dtype": "auto" if section.dtype == "auto" else getattr(torch, section.dtype)}
+    if section.attention is not None:
+        options["attn_implementation"] = section.attention
+    if section.quantization is not None:
+        options["quantization_config"] = _quantization(section.quantization)
+    if section.checkpoint is not None:
+        model = MSERForEmotionGeneration.from_pretrained(section.checkpoint, **options)
+        return model, MSERProcessor.from_pretrained(section.checkpoint)
+    model = MSERForEmotionGeneration.from_backbones(
+        speech=section.speech,
+        text=section.text,
+        qformer=section.qformer,
+        qformer_config=section.qformer_config or None,
+        labels=section.labels,
+        revisions=section.revisions or None,
+        **options,
+        **section.settings,
+    )
+    return model, MSERProcessor.from_backbones(model.config)
+
+
+def build_trainer(recipe: Recipe, args: MSERTrainingArguments, data: RecipeData) -> MSERTrainer:
+    """Everything put together, ready to train."""
+    torch.manual_seed(args.seed)  # the connector's first weights belong to the run, too
+    model, processor = build_model(recipe.model)
+    adapted = add_lora(model, recipe.lora) > 0
+    cache = None
+    if recipe.cache.folder is not None and not (adapted and recipe.lora.speech is not None):
+        precision = "bf16" if args.bf16 else "fp16" if args.fp16 else "full"
+        cache = FrozenFeatureCache(
+            recipe.cache.folder,
+            f"{encoder_key(model, processor)}-{precision}",
+            max_bytes=int(recipe.cache.max_gigabytes * 1024**3),
+        )
+    collator = EmotionCollator(
+        processor,
+        model.config.labels,
+        cache=cache,
+        augmentation=recipe.data.augmentation,
+        seed=args.seed,
+    )
+    return MSERTrainer(
+        model,
+        args,
+        train_dataset=data.train,
+        eval_dataset=data.validation if len(data.validation) else None,
+        processing_class=processor,
+        data_collator=collator,
+        feature_cache=cache,
+    )
+
+
+def evaluate_clips(trainer: MSERTrainer, clips: Clips) -> dict[str, Any]:
+    """WA, UA, ... of the classes that the clips hold, with intervals over speakers."""
+    from ..evaluation.intervals import count_by_speaker, measure_intervals
+    from ..evaluation.metrics import measure
+
+    labels = trainer.model.config.labels
+    scores = trainer.predict(clips).predictions
+    answers = [labels[index] for index in scores.argmax(1)]
+    speakers = [f"{row['corpus']}/{row['speaker']}" for row in clips]
+    counts = count_by_speaker(clips["emotion"], answers, speakers, labels, [row["corpus"] for row in clips])
+    present = [label for label in labels if label in set(clips["emotion"])]
+    return {
+        "n": len(clips),
+        **measure(counts.confusion),
+        "intervals": measure_intervals(counts),
+        "classes": labels,
+        "classes_present": present,
+        "confusion": counts.confusion.tolist(),
+    }
+
+
+def save_final(trainer: MSERTrainer, recipe: Recipe) -> None:
+    """The trained model in the run folder: a plain checkpoint, adapters folded in."""
+    if has_adapters(trainer.model):
+        merge_lora(trainer.model)
+    trainer.save_model(recipe.output_dir)
+    if trainer.args.push_to_hub:
+        trainer.push_to_hub()
+
+
+def embed_clips(trainer: MSERTrainer, clips: Sequence[Any]) -> np.ndarray:
+    """The emotion embeddings of clips."""
+    embeddings = []
+    trainer.model.eval()
+    for batch in trainer.get_test_dataloader(clips):
+        with torch.no_grad():
+            fields = trainer._embed(trainer.model, trainer._prepare_inputs(batch))
+        embeddings.append(fields["speech_embeds"].float().cpu().numpy())
+    return np.concatenate(embeddings)[: len(clips)]
+
+
+def _plot_embeddings(trainer: MSERTrainer, folder: RunFolder, clips: Clips, name: str) -> None:
+    if trainer.args.world_size > 1 or len(clips) < 10:
+        return
+    trainer.standardize()
+    folder.plot_embeddings(embed_clips(trainer, clips), clips, name)
+
+
+def _labels(section: ModelSection) -> list[str]:
+    """The model's emotion words, without loading it."""
+    from ..configuration_mser import MSERConfig
+    from ..emotions import EMOTIONS
+
+    if section.checkpoint is not None:
+        if not (Path(section.checkpoint) / "config.json").exists() and Path(section.checkpoint).is_absolute():
+            raise RecipeError(f"model.checkpoint: there is no checkpoint {section.checkpoint}. Train that stage first.")
+        return MSERConfig.from_pretrained(section.checkpoint).labels
+    return list(section.labels or EMOTIONS)
+
+
+def _quantization(bits: str) -> Any:
+    from transformers import BitsAndBytesConfig
+
+    skipped = ["connector", "speech_encoder", "lm_head"]
+    if bits == "8bit":
+        return BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=skipped)
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_compute_dtype=torch.bfloat16,
+        llm_int8_skip_modules=skipped,
+    )
