@@ -251,6 +251,15 @@ LAYOUTS: dict[str, Layout] = {
                 official="train",
             ),
             Row(
+                "MELD.Raw/train/train_splits/dia0_utt1.mp4",
+                "surprise",
+                "surprise",
+                None,
+                split=None,
+                text="Oh!",
+                official="train",
+            ),
+            Row(
                 "MELD.Raw/dev_splits_complete/dia0_utt0.mp4",
                 "anger",
                 "angry",
@@ -273,7 +282,8 @@ LAYOUTS: dict[str, Layout] = {
         ),
         tables={
             "MELD.Raw/train_sent_emo.csv": MELD_HEAD
-            + '1,"also I was, the point person",Chandler,joy,positive,0,0,8,21,"00:16:16,059","00:16:21,731"\n',
+            + '1,"also I was, the point person",Chandler,joy,positive,0,0,8,21,"00:16:16,059","00:16:21,731"\n'
+            + '2,Oh!,Ross and Rachel,surprise,positive,0,1,8,21,"00:16:21,940","00:16:23,442"\n',
             "MELD.Raw/dev_sent_emo.csv": MELD_HEAD
             + '1,Oh my God!,Phoebe,anger,negative,0,0,4,7,"00:20:57,256","00:21:00,049"\n',
             "MELD.Raw/test_sent_emo.csv": MELD_HEAD

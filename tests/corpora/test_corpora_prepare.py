@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -12,10 +13,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hf_mser.audio import load_audio
-from hf_mser.corpora import CorpusError, CorpusNotFoundError, load_corpus
-from hf_mser.corpora.prepare import prepare
+from hf_mser.corpora import Clip, CorpusError, CorpusNotFoundError, load_corpus
+from hf_mser.corpora.prepare import _file_names, prepare
 from hf_mser.emotions import UnknownLabelError
 
 KILLS = int(os.environ.get("HF_MSER_TEST_KILLS", "3"))
@@ -114,6 +117,39 @@ def wait_for_the_workers_to_follow(group: int) -> None:
             return
         subprocess.run(["sleep", "0.01"], check=True)
     pytest.fail("workers outlived their killed parent")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.parametrize("moment", range(14))
+def test_killed_before_or_after_any_file_appears_it_resumes_to_equal_bytes(moment, tmp_path, write_clip):
+    """Four clips and three lists come into being by seven renames; a kill on either side of each is mended."""
+    source = emodb(tmp_path / "source", write_clip, 4)
+    prepare("emodb", source, tmp_path / "undisturbed", workers=1)
+
+    child = os.fork()
+    if child == 0:
+        die_at_rename(moment // 2, after=bool(moment % 2))
+        prepare("emodb", source, tmp_path / "killed", workers=1)
+        os._exit(0)
+    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+
+    finished = (tmp_path / "killed/metadata.jsonl").exists()
+    assert finished == (moment == 13), "the list of clips comes last"
+    prepare("emodb", source, tmp_path / "killed", workers=1)
+    assert contents(tmp_path / "killed") == contents(tmp_path / "undisturbed")
+
+
+def die_at_rename(number: int, *, after: bool) -> None:
+    rename, count = os.replace, iter(range(1_000))
+
+    def replace(source, target):
+        last = next(count) == number
+        if not last or after:
+            rename(source, target)
+        if last:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    os.replace = replace
 
 
 def test_finished_clips_are_not_made_again(tmp_path, write_clip):
@@ -424,6 +460,22 @@ def test_names_stay_readable_unique_and_inside(tmp_path, write_clip):
     assert "data_0_Ira_1.flac" in made or "DATA_0_Ira_1.flac" in made
     for row in rows:
         np.testing.assert_array_equal(load_audio(row["audio"]), load_audio(source / row["source_file"]))
+
+
+NAMES = st.text(st.sampled_from("aAtest/TEST-_ .0é"), min_size=1, max_size=12) | st.sampled_from(
+    ["test", "x/test/1", "dev_1", "Validation 2", "train", "TRAIN", "é" * 90, "a" * 300, "b" * 300 + "c"]
+)
+
+
+@given(st.lists(NAMES, min_size=1, max_size=12, unique=True))
+def test_file_names_are_safe_for_any_corpus(ids):
+    made = list(_file_names([Clip(id=name, path=name, label="x") for name in ids]).values())
+    assert len({name.lower() for name in made}) == len(ids), "unique where case does not count"
+    for name in made:
+        assert re.fullmatch(r"clips/[A-Za-z0-9_-]+\.flac", name)
+        assert len(name) < 200
+        words = re.split(r"[-._ 0-9]", name.removeprefix("clips/").removesuffix(".flac").lower())
+        assert not set(words) & {"train", "training", "validation", "valid", "dev", "val", "test", "testing", "eval"}
 
 
 @pytest.mark.shared

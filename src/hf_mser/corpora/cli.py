@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,7 @@ def _prepare(args: argparse.Namespace) -> int:
         tasks = [(args.name, args.source, args.output)]
     else:
         folder = args.output or corpora_root()
-        tasks = [(name, args.source / name, folder / name) for name in names() if (args.source / name).is_dir()]
+        tasks = [(name, source, folder / name) for name, source in sorted(_corpora_in(args.source))]
         if not tasks:
             raise CorpusNotFoundError(f"{args.source}: no folder is named after a corpus ({', '.join(names())}).")
     reports, failed = [], False
@@ -61,6 +62,15 @@ def _prepare(args: argparse.Namespace) -> int:
             print(f"{name}: {error}", file=sys.stderr)
             failed = True
     return int(failed or not all(report.ok for report in reports))
+
+
+def _corpora_in(folder: Path) -> Iterator[tuple[str, Path]]:
+    """The folders that are named after a corpus, however it is written (`CREMA-D`, `crema_d`)."""
+    for path in folder.iterdir() if folder.is_dir() else ():
+        try:
+            yield get(path.name).name, path
+        except CorpusNotFoundError:
+            continue
 
 
 def _table() -> str:
@@ -123,6 +133,8 @@ def _split_text(name: str) -> str:
 
 
 def _plain(value: Any) -> str:
+    if value is None:
+        return "(none of the seven)"
     if isinstance(value, dict):
         return "".join(f"\n  {key}: {_plain(part)}" for key, part in value.items())
     if isinstance(value, list):

@@ -79,6 +79,7 @@ CORPUS = Corpus(
     hashed_split=True,
     notes=(
         "Several emotions may be rated at once; we take the strongest, none is neutral, a tie is ambiguous. Speakers "
-        "are not published: `speaker` is the video, and a person with two videos may stand on two sides.",
+        "are not published: `speaker` is the video, and a person with two videos may stand on two sides. The authors' "
+        "folds are lists in their SDK and are not repeated here.",
     ),
 )

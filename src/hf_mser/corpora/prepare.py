@@ -35,6 +35,7 @@ from .schema import METADATA, CorpusError
 WORK = ".prepare"
 CLIPS = "clips"
 _CLIPS_A_WORKER = 200
+_LONGEST_NAME = 120
 _SPLIT_WORDS = frozenset(
     ("train", "training", "validation", "valid", "dev", "val", "test", "testing", "eval", "evaluation")
 )
@@ -186,8 +187,8 @@ def _file_names(clips: Sequence[Clip]) -> dict[str, str]:
     for clip in clips:
         words = re.split(r"([^A-Za-z]+)", re.sub(r"[^A-Za-z0-9_-]", "_", clip.id))
         stem = "".join(f"{word}x" if word.lower() in _SPLIT_WORDS else word for word in words)
-        if stem.lower() in taken:
-            stem = f"{stem}-{hashlib.sha256(clip.id.encode()).hexdigest()[:8]}"
+        if stem.lower() in taken or len(stem) > _LONGEST_NAME:
+            stem = f"{stem[:_LONGEST_NAME]}-{hashlib.sha256(clip.id.encode()).hexdigest()[:8]}"
         taken.add(stem.lower())
         names[clip.id] = f"{CLIPS}/{stem}.flac"
     return names

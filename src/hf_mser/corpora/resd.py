@@ -36,7 +36,8 @@ CORPUS = Corpus(
     licence="MIT",
     citation="Amentes et al., Russian Emotional Speech Dialogs with annotated text, Hugging Face, 2022",
     homepage="https://huggingface.co/datasets/Aniemore/resd_annotated",
-    layout="train.csv, test.csv, train/happiness_enthusiasm_32/32_happiness_enthusiasm_h_120.wav",
+    layout="the sound files, not the parquet files: train.csv, test.csv, "
+    "train/happiness_enthusiasm_32/32_happiness_enthusiasm_h_120.wav",
     reader=_read,
     expected=Expected(
         clips=1396,
