@@ -12,7 +12,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hf_mser.training.features import FRAMES, INDEX, FeatureCacheWarning, FrozenFeatureCache, clip_key
+from hf_mser.training.feature_keys import clip_key
+from hf_mser.training.features import FeatureCacheWarning, FrozenFeatureCache
+from hf_mser.training.shards import FRAMES, INDEX
 
 KIB = 1024
 
@@ -88,9 +90,13 @@ def test_damage_costs_the_clip_and_nothing_else(tmp_path, damage):
 
 def test_the_bound_holds_and_fullness_is_said_once(tmp_path):
     cache = FrozenFeatureCache(tmp_path, "e", max_bytes=8 * KIB, shard_bytes=2 * KIB)
-    with pytest.warns(FeatureCacheWarning, match="stores nothing more") as caught:
+
+    def fill():
         for i in range(60):
             cache.put_many({f"clip{i}": frames_of(i)})
+
+    with pytest.warns(FeatureCacheWarning, match="stores nothing more") as caught:
+        fill()
     assert len(caught) == 1
     assert cache.bytes_on_disk() <= 8 * KIB
     kept = [i for i in range(60) if cache.get(f"clip{i}") is not None]

@@ -1,8 +1,5 @@
 """Interruptions: what comes after a kill is what would have come anyway, and failures leave the last checkpoint."""
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest

@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 
+from hf_mser.objectives import IdleObjectiveWarning
 from hf_mser.training.arguments import MSERTrainingArguments, TrainingArgumentsError
 from hf_mser.training.trainer import MSERTrainer
 
@@ -94,7 +95,7 @@ def test_accumulated_batches_equal_the_large_batch(train, accumulated):
             "statistics_dropout": 0.0,
         }
     }
-    options = {"model_options": no_dropout, "optim": "sgd", "learning_rate": 0.5, "max_grad_norm": 0.0}
+    options = {"model_options": no_dropout, "optim": "sgd", "learning_rate": 0.05, "max_grad_norm": 0.0}
     large = train("large", per_device_train_batch_size=16, **options)
     small = train(
         "small", per_device_train_batch_size=16 // accumulated, gradient_accumulation_steps=accumulated, **options
@@ -126,12 +127,12 @@ def test_cached_gradients_draw_the_same_dropout_twice(train):
 def test_frozen_features_change_nothing_but_the_time(train, tmp_path):
     from hf_mser.training.features import FrozenFeatureCache
 
-    plain = train("plain", max_steps=12)
+    plain = train("plain", max_steps=12, learning_rate=1e-4)
     cache = FrozenFeatureCache(tmp_path / "cache", "tiny")
-    cold = train("cold", max_steps=12, trainer_options={"feature_cache": cache})
+    cold = train("cold", max_steps=12, learning_rate=1e-4, trainer_options={"feature_cache": cache})
     assert len(cache) == 40
     misses = cache.misses
-    warm = train("warm", max_steps=12, trainer_options={"feature_cache": cache})
+    warm = train("warm", max_steps=12, learning_rate=1e-4, trainer_options={"feature_cache": cache})
     assert cache.misses == misses
     assert losses(cold) == pytest.approx(losses(plain), rel=1e-5)
     assert losses(warm) == pytest.approx(losses(plain), rel=1e-5)
@@ -175,7 +176,7 @@ def test_callbacks_and_model_init_work_as_in_any_trainer(make_model, clips, tmp_
 
 
 def test_plain_sampling_is_there_for_those_who_want_it(train):
-    with pytest.warns(UserWarning):  # single-emotion pairs do occur in unbalanced batches of two
+    with pytest.warns(IdleObjectiveWarning):  # unbalanced batches of two have no pair of one emotion, or no other
         trainer = train(balanced_batches=False, per_device_train_batch_size=2, max_steps=20)
     assert len(losses(trainer)) == 20
 

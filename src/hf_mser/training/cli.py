@@ -11,7 +11,7 @@ def add_subcommand(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "train",
         help="train a model by a recipe",
-        description="Train a model by a recipe. On several devices: torchrun --nproc-per-node=N training/train.py RECIPE.",
+        description="On several devices: torchrun --nproc-per-node=N training/train.py RECIPE.yaml",
     )
     parser.add_argument("recipe", metavar="RECIPE.yaml")
     parser.add_argument(

@@ -18,7 +18,8 @@ from ..audio import load_audio
 from ..errors import MSERError
 from ..objectives import UNLABELLED
 from .augmentation import Augmentation
-from .features import FrozenFeatureCache, clip_key
+from .feature_keys import clip_key
+from .features import FrozenFeatureCache
 
 
 class BatchError(MSERError, ValueError):

@@ -121,9 +121,7 @@ def _load(
     return kept if source.clips_per_emotion is None else _choose(kept, source.clips_per_emotion, seed)
 
 
-def _why_left_out(
-    row: dict[str, Any], emotion: str | None, source: Source, section: DataSection
-) -> str | None:
+def _why_left_out(row: dict[str, Any], emotion: str | None, source: Source, section: DataSection) -> str | None:
     if emotion is None:
         return "no emotion of the vocabulary"
     if source.emotions is not None and emotion not in source.emotions:
@@ -159,7 +157,7 @@ def _refuse_shared_speakers(data: RecipeData) -> None:
         shared = trained & speakers(clips)
         if shared:
             raise RecipeError(
-                f"data: {len(shared)} speakers are in train and in {name}, such as {sorted(map(str, shared))[0]}. Choose "
+                f"data: {len(shared)} speakers are in train and in {name}, such as {min(map(str, shared))}. Choose "
                 "splits by speaker, or say allow_shared_speakers: true if the protocol wants it."
             )
 

@@ -9,16 +9,12 @@ content. What does not match its checksum is forgotten and computed again.
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
 import json
 import os
-import platform
 import uuid
 import warnings
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +23,9 @@ import torch
 from torch import Tensor
 
 from ..errors import MSERError
+from .shards import FRAMES, INDEX, STORED_AS, Entry, index_of, shard_of, size_of, trim_abandoned, writer
 
-INDEX, FRAMES, LOCK = ".index.jsonl", ".frames", "lock"
+LOCK = "lock"
 GIGABYTE = 1024**3
 
 
@@ -38,25 +35,6 @@ class FeatureCacheError(MSERError, OSError):
 
 class FeatureCacheWarning(UserWarning):
     """The cache goes on, but slower than it could: it is full, or found damage."""
-
-
-@dataclass(frozen=True)
-class _Entry:
-    """Where the frames of one clip lie."""
-
-    shard: Path
-    offset: int
-    shape: tuple[int, ...]
-    dtype: str
-    checksum: int
-
-    @property
-    def bytes(self) -> int:
-        return int(np.prod(self.shape)) * np.dtype(_STORED_AS[self.dtype]).itemsize
-
-
-# NumPy has no bfloat16; its bits travel as integers.
-_STORED_AS = {"float32": np.float32, "float16": np.float16, "bfloat16": np.uint16}
 
 
 class FrozenFeatureCache:
@@ -146,11 +124,11 @@ class FrozenFeatureCache:
 
     def bytes_on_disk(self) -> int:
         """The size of all shards under the root, of all encoders."""
-        return sum(_size(path) for path in self.root.glob(f"*/*{FRAMES}"))
+        return sum(size_of(path) for path in self.root.glob(f"*/*{FRAMES}"))
 
     # Reading
 
-    def _look_again(self, clip: str) -> _Entry | None:
+    def _look_again(self, clip: str) -> Entry | None:
         """Another process may have stored the clip since the index was read."""
         self._scan()
         return self._entries.get(clip)
@@ -158,7 +136,7 @@ class FrozenFeatureCache:
     def _scan(self) -> None:
         for index in self.folder.glob(f"*{INDEX}"):
             known = self._read_up_to.get(index, 0)
-            if _size(index) <= known:
+            if size_of(index) <= known:
                 continue
             try:
                 with index.open("rb") as file:
@@ -168,7 +146,7 @@ class FrozenFeatureCache:
                 continue  # evicted by another process
             complete = text.rfind(b"\n") + 1  # a last line without its end is still being written
             self._read_up_to[index] = known + complete
-            shard = index.with_name(index.name.removesuffix(INDEX) + FRAMES)
+            shard = shard_of(index)
             for line in text[:complete].splitlines():
                 self._remember(shard, line)
 
@@ -177,13 +155,13 @@ class FrozenFeatureCache:
             record = json.loads(line)
             clip = record.pop("clip")
             record["shape"] = tuple(record["shape"])
-            entry = _Entry(shard, **record)
-            if entry.dtype in _STORED_AS and (clip, shard, entry.offset) not in self._damaged:
+            entry = Entry(shard, **record)
+            if entry.dtype in STORED_AS and (clip, shard, entry.offset) not in self._damaged:
                 self._entries[clip] = entry
         except (ValueError, TypeError, KeyError):
             self._warn_once("damage", f"{shard.name}: a line of its index is damaged; its clip is computed again.")
 
-    def _read(self, clip: str, entry: _Entry) -> Tensor | None:
+    def _read(self, clip: str, entry: Entry) -> Tensor | None:
         try:
             shard = self._maps.get(entry.shard)
             if shard is None or entry.offset + entry.bytes > len(shard):
@@ -199,12 +177,12 @@ class FrozenFeatureCache:
                 self._warn_once("damage", f"{entry.shard} is damaged; what it held is computed again.")
             return None
         self._checked.add(clip)
-        frames = torch.from_numpy(raw.view(_STORED_AS[entry.dtype])).reshape(entry.shape)
+        frames = torch.from_numpy(raw.view(STORED_AS[entry.dtype])).reshape(entry.shape)
         return frames.view(torch.bfloat16) if entry.dtype == "bfloat16" else frames
 
     # Writing
 
-    def _append(self, tensor: Tensor) -> _Entry:
+    def _append(self, tensor: Tensor) -> Entry:
         shard = self._shard
         if shard is None:
             raise FeatureCacheError("No shard is open.")
@@ -213,7 +191,7 @@ class FrozenFeatureCache:
         with shard.open("r+b") as file:
             file.seek(self._shard_used)
             file.write(raw)
-        entry = _Entry(
+        entry = Entry(
             shard, self._shard_used, tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."), zlib.crc32(raw)
         )
         self._shard_used += len(raw)
@@ -221,7 +199,7 @@ class FrozenFeatureCache:
 
     def _publish(self, shard: Path, entries: Sequence[Mapping[str, Any]]) -> None:
         """One write for all lines, so that a kill leaves all of them or none."""
-        index = shard.with_name(shard.name.removesuffix(FRAMES) + INDEX)
+        index = index_of(shard)
         with index.open("ab", buffering=0) as file:
             file.write("".join(json.dumps(entry) + "\n" for entry in entries).encode("utf-8"))
         for entry in entries:
@@ -240,11 +218,11 @@ class FrozenFeatureCache:
 
         with FileLock(self.root / LOCK):
             self._trim_shard()
-            self._trim_abandoned_shards()
+            trim_abandoned(self.root)
             if not self._make_room(size):
                 self._stop_storing(f"its bound of {self.max_bytes / GIGABYTE:.1f} GiB is reached")
                 return False
-            self._shard = self.folder / f"{_writer()}-{uuid.uuid4().hex}{FRAMES}"
+            self._shard = self.folder / f"{writer()}-{uuid.uuid4().hex}{FRAMES}"
             with self._shard.open("wb") as file:
                 file.truncate(size)
         self._shard_used, self._shard_size = 0, size
@@ -257,7 +235,7 @@ class FrozenFeatureCache:
             victim = next(oldest_first, None)
             if victim is None:
                 return False
-            victim.with_name(victim.name.removesuffix(FRAMES) + INDEX).unlink(missing_ok=True)
+            index_of(victim).unlink(missing_ok=True)
             victim.unlink(missing_ok=True)
         return True
 
@@ -265,17 +243,6 @@ class FrozenFeatureCache:
         """Give back what the last shard claimed and did not use."""
         if self._shard is not None and self._shard.exists():
             os.truncate(self._shard, self._shard_used)
-
-    def _trim_abandoned_shards(self) -> None:
-        """The same for processes of this host that ended without a word."""
-        host = platform.node()
-        for shard in self.root.glob(f"*/*{FRAMES}"):
-            writer, _, _ = shard.name.rpartition("-")
-            owner, _, process = writer.rpartition("-")
-            if owner == host and process.isdigit() and not _is_alive(int(process)):
-                index = shard.with_name(shard.name.removesuffix(FRAMES) + INDEX)
-                ends = [0, *_ends_of_entries(index)]
-                os.truncate(shard, min(max(ends), _size(shard)))
 
     def close(self) -> None:
         """Give back claimed space; the cache can still be used."""
@@ -293,8 +260,8 @@ class FrozenFeatureCache:
 
     def _forget_process(self) -> None:
         """Everything that belongs to one process: its view of the index, its maps, its shard."""
-        self._entries: dict[str, _Entry] = {}
-        self._pending: dict[str, _Entry] = {}
+        self._entries: dict[str, Entry] = {}
+        self._pending: dict[str, Entry] = {}
         self._read_up_to: dict[Path, int] = {}
         self._maps: dict[Path, np.memmap] = {}
         self._checked: set[str] = set()
@@ -303,78 +270,3 @@ class FrozenFeatureCache:
         self._shard: Path | None = None
         self._shard_used = self._shard_size = 0
         self._full = False
-
-
-def clip_key(audio: Any) -> str:
-    """The hash of a clip's content: of its file's bytes, or of its samples and rate.
-
-    Example:
-        >>> clip_key({"bytes": b"RIFF", "path": None}) == clip_key({"bytes": b"RIFF", "path": "a.wav"})
-        True
-    """
-    if isinstance(audio, Mapping) and audio.get("bytes") is None and audio.get("path") is not None:
-        audio = audio["path"]
-    if isinstance(audio, (str, os.PathLike)):
-        content = Path(audio).read_bytes()
-    elif isinstance(audio, Mapping) and audio.get("bytes") is not None:
-        content = audio["bytes"]
-    else:
-        samples = audio.get("array", audio.get("raw")) if isinstance(audio, Mapping) else audio
-        rate = audio.get("sampling_rate") if isinstance(audio, Mapping) else None
-        array = np.ascontiguousarray(samples)
-        content = f"{rate} {array.dtype} {array.shape} ".encode() + array.tobytes()
-    return hashlib.blake2b(content, digest_size=16).hexdigest()
-
-
-def encoder_key(model: Any, processor: Any) -> str:
-    """A hash of everything that the frames depend on besides the clip.
-
-    Example:
-        >>> key = encoder_key(model, processor)  # doctest: +SKIP
-    """
-    digest = hashlib.blake2b(digest_size=16)
-    settings = {
-        "speech_layers": list(model.config.speech_layer_indices),
-        "pad_to_30s": model.config.pad_to_30s,
-        "encoder": model.config.speech_config.to_dict(),
-        "extractor": processor.feature_extractor.to_dict(),
-    }
-    digest.update(json.dumps(settings, sort_keys=True, default=str).encode())
-    for name, tensor in _sorted_tensors(model.speech_encoder):
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)} ".encode())
-        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
-
-
-def _sorted_tensors(module: torch.nn.Module) -> Iterator[tuple[str, Tensor]]:
-    yield from sorted(module.state_dict().items())
-
-
-def _writer() -> str:
-    return f"{platform.node()}-{os.getpid()}"
-
-
-def _is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:  # it lives, and belongs to somebody else
-        return True
-    return True
-
-
-def _ends_of_entries(index: Path) -> Iterator[int]:
-    if index.exists():
-        for line in index.read_bytes().splitlines():
-            with contextlib.suppress(ValueError, KeyError, TypeError):
-                record = json.loads(line)
-                width = np.dtype(_STORED_AS[record["dtype"]]).itemsize
-                yield record["offset"] + int(np.prod(record["shape"])) * width
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:
-        return 0

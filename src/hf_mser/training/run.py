@@ -15,7 +15,8 @@ from .arguments import MSERTrainingArguments
 from .collator import EmotionCollator
 from .data import Clips, RecipeData, load_data
 from .estimate import Estimate, estimate
-from .features import FrozenFeatureCache, encoder_key
+from .feature_keys import encoder_key
+from .features import FrozenFeatureCache
 from .recipe import ModelSection, Recipe, RecipeError
 from .run_folder import RunFolder
 from .trainer import MSERTrainer

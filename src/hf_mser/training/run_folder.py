@@ -132,9 +132,7 @@ def card(recipe: Recipe, data: RecipeData, results: Mapping[str, Any], config: A
         f"{_percent(entry['WF1'])} |"
         for name, entry in results.get("sets", {}).items()
     ]
-    terms = ", ".join(
-        f"{term.get('weight', 1.0):g} x {term['name']}" for term in recipe.objective
-    )
+    terms = ", ".join(f"{term.get('weight', 1.0):g} x {term['name']}" for term in recipe.objective)
     backbones = config.backbones or {}
     parts = [
         f"- {part}: `{entry['id']}` (revision {entry.get('revision') or 'unpinned'}, frozen"
@@ -185,8 +183,7 @@ def card(recipe: Recipe, data: RecipeData, results: Mapping[str, Any], config: A
             "",
             "![losses](plots/losses.png)",
             "",
-            f"Seed {results.get('seed')}; everything needed to repeat the run is in `recipe.yaml`, `environment.json` and "
-            "`data.json`.",
+            f"Seed {results.get('seed')}; to repeat the run, see `recipe.yaml`, `environment.json` and `data.json`.",
             "",
             "## Limits",
             "",

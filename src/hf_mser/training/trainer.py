@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +18,19 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
-from transformers import Trainer, TrainerCallback, set_seed
+from transformers import Trainer
 
 from ..errors import MSERError
 from ..objectives import Objective, build
 from .arguments import MSERTrainingArguments, TrainingArgumentsError
+from .balance import balanced_sampler, class_names
+from .callbacks import RunStart
 from .checkpoints import (
     CheckpointError,
     NonFiniteLossError,
     TrainingDataError,
     how_to_resume,
     last_complete,
-    read_sampler_state,
     whole_or_nothing,
     write_sampler_state,
 )
@@ -100,7 +101,7 @@ class MSERTrainer(Trainer):
         if data_collator is None:
             self.data_collator = self._default_collator()
         self.objective.to(self.args.device)
-        self.add_callback(_RunStart(self))
+        self.add_callback(RunStart(self))
 
     # Data
 
@@ -110,7 +111,7 @@ class MSERTrainer(Trainer):
         return EmotionCollator(
             self.processing_class,
             self.model.config.labels,
-            emotions=_class_names(self.train_dataset if self.train_dataset is not None else self.eval_dataset),
+            emotions=class_names(self.train_dataset if self.train_dataset is not None else self.eval_dataset),
             cache=self.feature_cache,
             seed=self.args.seed,
         )
@@ -119,22 +120,7 @@ class MSERTrainer(Trainer):
         dataset = self.train_dataset
         if not self.args.balanced_batches or not hasattr(dataset, "__len__"):
             return super().get_train_dataloader()
-        emotions = _column(dataset, "emotion")
-        kinds = len({emotion for emotion in emotions if emotion is not None and emotion != -100})
-        emotions_per_batch, clips_per_emotion = self.args.batch_shape(kinds)
-        durations = _column(dataset, "duration")
-        self._sampler = EmotionBatchSampler(
-            emotions,
-            emotions_per_batch,
-            clips_per_emotion,
-            local_batch_size=self._train_batch_size,
-            languages=_column(dataset, "language") if self.args.languages_per_batch else None,
-            languages_per_batch=self.args.languages_per_batch,
-            speakers=_column(dataset, "speaker") if self.args.spread_speakers else None,
-            durations=durations if all(seconds is not None for seconds in durations) else None,
-            length_window=self.args.length_window,
-            seed=self.args.data_seed if self.args.data_seed is not None else self.args.seed,
-        )
+        self._sampler = balanced_sampler(dataset, self.args, self._train_batch_size)
         workers = self.args.dataloader_num_workers
         loader = self.accelerator.prepare(
             DataLoader(
@@ -276,7 +262,7 @@ class MSERTrainer(Trainer):
         parts = {name: values[-1].item() for name, values in self._parts.items()}
         shown = ", ".join(f"{name} {value:.4g}" for name, value in parts.items())
         return NonFiniteLossError(
-            f"Training stopped at step {self.state.global_step + 1}, before the weights were changed: {what} ({shown}). "
+            f"Training stopped at step {self.state.global_step + 1}, before the weights changed: {what} ({shown}). "
             "Lower learning_rate, use bf16 instead of fp16, or set max_grad_norm; if one part alone is not a number, "
             f"look at its clips. {self._how_to_resume()}"
         )
@@ -364,48 +350,3 @@ class MSERTrainer(Trainer):
 
     def _how_to_resume(self) -> str:
         return how_to_resume(self.args.output_dir, self.args.world_size)
-
-
-class _RunStart(TrainerCallback):
-    """What must happen after everything is built and before the first batch, and at each epoch's start."""
-
-    def __init__(self, trainer: MSERTrainer) -> None:
-        self.trainer = trainer
-
-    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        trainer = self.trainer
-        if args.world_size > 1:
-            # Equal seeds give equal dropout masks to clips at equal positions: false likeness between devices.
-            set_seed(args.seed + 7919 * args.process_index)
-        trainer._parts_logged_at = state.global_step
-        trainer.standardize()
-        if trainer._resumed_from is not None:
-            self._check_sampler(trainer)
-            weights = trainer._resumed_from / "objective.pt"
-            if weights.is_file():
-                trainer.objective.load_state_dict(torch.load(weights, map_location=args.device, weights_only=True))
-
-    def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        if hasattr(self.trainer.data_collator, "epoch"):
-            self.trainer.data_collator.epoch = int(state.epoch or 0)
-
-    @staticmethod
-    def _check_sampler(trainer: MSERTrainer) -> None:
-        saved = read_sampler_state(trainer._resumed_from) if trainer._resumed_from else None
-        if saved is not None and trainer._sampler is not None:
-            position = trainer._sampler.state_dict()
-            trainer._sampler.load_state_dict({**saved, "epoch": position["epoch"], "yielded": 0})
-
-
-def _column(dataset: Any, name: str) -> Sequence[Any]:
-    """A column of a `datasets.Dataset`, or of any sequence of rows."""
-    if name in getattr(dataset, "column_names", ()):
-        return list(dataset[name])
-    if hasattr(dataset, "column_names"):
-        return [None] * len(dataset)
-    return [dataset[index].get(name) for index in range(len(dataset))]
-
-
-def _class_names(dataset: Any) -> Sequence[str] | None:
-    """The words behind the integers of a data set's `emotion` column, where it says them."""
-    return getattr(getattr(dataset, "features", {}).get("emotion"), "names", None)

@@ -1,0 +1,47 @@
+"""The balanced sampler for a data set, from its columns and the training arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from .arguments import MSERTrainingArguments
+from .sampler import EmotionBatchSampler
+
+
+def balanced_sampler(dataset: Any, args: MSERTrainingArguments, local_batch_size: int) -> EmotionBatchSampler:
+    """Batches of emotions x clips for a `datasets.Dataset` or any sequence of rows.
+
+    Example:
+        >>> balanced_sampler(dataset, args, args.train_batch_size)  # doctest: +SKIP
+    """
+    emotions = column(dataset, "emotion")
+    kinds = len({emotion for emotion in emotions if emotion is not None and emotion != -100})
+    emotions_per_batch, clips_per_emotion = args.batch_shape(kinds)
+    durations = column(dataset, "duration")
+    return EmotionBatchSampler(
+        emotions,
+        emotions_per_batch,
+        clips_per_emotion,
+        local_batch_size=local_batch_size,
+        languages=column(dataset, "language") if args.languages_per_batch else None,
+        languages_per_batch=args.languages_per_batch,
+        speakers=column(dataset, "speaker") if args.spread_speakers else None,
+        durations=durations if all(seconds is not None for seconds in durations) else None,
+        length_window=args.length_window,
+        seed=args.data_seed if args.data_seed is not None else args.seed,
+    )
+
+
+def column(dataset: Any, name: str) -> Sequence[Any]:
+    """A column of a `datasets.Dataset`, or of any sequence of rows."""
+    if name in getattr(dataset, "column_names", ()):
+        return list(dataset[name])
+    if hasattr(dataset, "column_names"):
+        return [None] * len(dataset)
+    return [dataset[index].get(name) for index in range(len(dataset))]
+
+
+def class_names(dataset: Any) -> Sequence[str] | None:
+    """The words behind the integers of a data set's `emotion` column, where it says them."""
+    return getattr(getattr(dataset, "features", {}).get("emotion"), "names", None)

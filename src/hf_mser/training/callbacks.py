@@ -1,0 +1,41 @@
+"""What `MSERTrainer` does at the start of a run and of an epoch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from transformers import TrainerCallback, set_seed
+
+from .checkpoints import read_sampler_state
+
+
+class RunStart(TrainerCallback):
+    """What must happen after everything is built and before the first batch, and at each epoch's start."""
+
+    def __init__(self, trainer: Any) -> None:
+        self.trainer = trainer
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        trainer = self.trainer
+        if args.world_size > 1:
+            # Equal seeds give equal dropout masks to clips at equal positions: false likeness between devices.
+            set_seed(args.seed + 7919 * args.process_index)
+        trainer._parts_logged_at = state.global_step
+        trainer.standardize()
+        if trainer._resumed_from is not None:
+            self._check_sampler(trainer)
+            weights = trainer._resumed_from / "objective.pt"
+            if weights.is_file():
+                trainer.objective.load_state_dict(torch.load(weights, map_location=args.device, weights_only=True))
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if hasattr(self.trainer.data_collator, "epoch"):
+            self.trainer.data_collator.epoch = int(state.epoch or 0)
+
+    @staticmethod
+    def _check_sampler(trainer: Any) -> None:
+        saved = read_sampler_state(trainer._resumed_from) if trainer._resumed_from else None
+        if saved is not None and trainer._sampler is not None:
+            position = trainer._sampler.state_dict()
+            trainer._sampler.load_state_dict({**saved, "epoch": position["epoch"], "yielded": 0})

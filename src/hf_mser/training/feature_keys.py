@@ -1,0 +1,54 @@
+"""What frames are filed under: the content of a clip, and everything about an encoder that shapes them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+
+def clip_key(audio: Any) -> str:
+    """The hash of a clip's content: of its file's bytes, or of its samples and rate.
+
+    Example:
+        >>> clip_key({"bytes": b"RIFF", "path": None}) == clip_key({"bytes": b"RIFF", "path": "a.wav"})
+        True
+    """
+    if isinstance(audio, Mapping) and audio.get("bytes") is None and audio.get("path") is not None:
+        audio = audio["path"]
+    if isinstance(audio, (str, os.PathLike)):
+        content = Path(audio).read_bytes()
+    elif isinstance(audio, Mapping) and audio.get("bytes") is not None:
+        content = audio["bytes"]
+    else:
+        samples = audio.get("array", audio.get("raw")) if isinstance(audio, Mapping) else audio
+        rate = audio.get("sampling_rate") if isinstance(audio, Mapping) else None
+        array = np.ascontiguousarray(samples)
+        content = f"{rate} {array.dtype} {array.shape} ".encode() + array.tobytes()
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
+
+
+def encoder_key(model: Any, processor: Any) -> str:
+    """A hash of everything that the frames depend on besides the clip.
+
+    Example:
+        >>> key = encoder_key(model, processor)  # doctest: +SKIP
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    settings = {
+        "speech_layers": list(model.config.speech_layer_indices),
+        "pad_to_30s": model.config.pad_to_30s,
+        "encoder": model.config.speech_config.to_dict(),
+        "extractor": processor.feature_extractor.to_dict(),
+    }
+    digest.update(json.dumps(settings, sort_keys=True, default=str).encode())
+    for name, tensor in sorted(model.speech_encoder.state_dict().items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)} ".encode())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
