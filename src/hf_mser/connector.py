@@ -82,18 +82,27 @@ class EmotionQFormer(nn.Module):
         self.text_projection = nn.Linear(config.hidden_size, text_hidden_size)
         self.emotion_head = nn.Linear(heads * config.hidden_size, config.embedding_size)
 
-    def forward(self, frames: torch.Tensor, mask: torch.Tensor | None = None) -> ConnectorOutput:
-        """Frames (batch, layers, time, width) and their mask (batch, time) -> tokens and embedding."""
+    def forward(
+        self,
+        frames: torch.Tensor,
+        mask: torch.Tensor | None = None,
+        domain: dict[str, torch.Tensor] | None = None,
+    ) -> ConnectorOutput:
+        """Frames (batch, layers, time, width) and their mask (batch, time) -> tokens and embedding.
+
+        `domain` takes the place of the buffers: the same four names, for the whole batch or with a row per clip.
+        """
+        domain = self.domain if domain is None else domain
         # The layers' scales differ by orders: each is normalised before anything else.
         frames = nn.functional.layer_norm(frames.float(), frames.shape[-1:])
         tokens = self.query_tokens.expand(frames.shape[0], -1, -1)
         if self.config.num_statistics_tokens:
-            statistics = (self.pool_statistics(frames, mask) - self.statistics_mean) / self.statistics_std
+            statistics = (self.pool_statistics(frames, mask) - domain["statistics_mean"]) / domain["statistics_std"]
             of_statistics = self.statistics_projection(statistics.flatten(1))
             tokens = torch.cat([tokens, of_statistics.unflatten(1, (-1, self.config.hidden_size))], dim=1)
         heard = self.qformer(
             query_embeds=tokens,
-            encoder_hidden_states=self.mix_layers(frames),
+            encoder_hidden_states=self.mix_layers(frames, domain["frame_mean"], domain["frame_std"]),
             encoder_attention_mask=None if mask is None else mask.long(),
         ).last_hidden_state
         groups = heard.split((self.config.num_query_tokens, self.config.num_statistics_tokens), dim=1)
@@ -103,17 +112,24 @@ class EmotionQFormer(nn.Module):
             speech_embeds=nn.functional.normalize(self.emotion_head(summary), dim=-1),
         )
 
-    def mix_layers(self, frames: torch.Tensor) -> torch.Tensor:
+    @property
+    def domain(self) -> dict[str, torch.Tensor]:
+        """The recordings that the connector takes as normal: mean and deviation of frames and of statistics."""
+        return dict(self.named_buffers(recurse=False))
+
+    def mix_layers(self, frames: torch.Tensor, mean: torch.Tensor, std: torch.Tensor) -> torch.Tensor:
         """The learned mixture of the normalised layers, each standardised for the domain first."""
-        shares = self.layer_weights.softmax(0)
-        # (x - mean) / std, mixed: one weighted sum over the layers and one shift.
-        scales = shares[:, None] / self.frame_std
-        return torch.einsum("bltd,ld->btd", frames, scales) - (scales * self.frame_mean).sum(0)
+        # (x - mean) / std, mixed: a shift and a weighted sum. A loop, as einsum would batch over the width and crawl.
+        scales = (self.layer_weights.softmax(0)[:, None] / std)[..., None, :]
+        mixed = -(scales * mean[..., None, :]).sum(-3)
+        for layer, scale in zip(frames.unbind(1), scales.unbind(-3), strict=True):
+            mixed = torch.addcmul(mixed, layer, scale)
+        return mixed
 
     def pool_statistics(self, frames: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
         """Mean and deviation over time of each normalised layer: (batch, layers, 2, width)."""
         weights = frames.new_ones(frames.shape[0], frames.shape[2]) if mask is None else mask.to(frames.dtype)
-        weights = (weights / weights.sum(1, keepdim=True))[:, None, :, None]
-        mean = (frames * weights).sum(2)
-        variance = ((frames - mean[:, :, None]).square() * weights).sum(2)
-        return torch.stack([mean, (variance + 1e-5).sqrt()], dim=2)
+        weights = (weights / weights.sum(1, keepdim=True))[:, None, None]
+        mean = weights @ frames
+        variance = weights @ (frames - mean).square()
+        return torch.cat([mean, (variance + 1e-5).sqrt()], dim=2)

@@ -1,6 +1,5 @@
 """`pipeline("speech-emotion")`: any audio in, the probability of every emotion out."""
 
-import itertools
 import sys
 from collections.abc import Iterable, Iterator, Sequence, Sized
 from typing import Any
@@ -10,7 +9,9 @@ import torch
 from tqdm.auto import tqdm
 from transformers.pipelines.base import ChunkPipeline
 
+from .adaptation import AdaptationReport, adapt
 from .audio import AudioError, iter_windows, source_name
+from .batching import alike_batches, read_ahead
 from .errors import MSERError
 
 TIMELINE_WINDOW_S = 4.0
@@ -184,6 +185,14 @@ class SpeechEmotionPipeline(ChunkPipeline):
             answer["embedding"] = (embedding / np.linalg.norm(embedding)).tolist()
         return answer
 
+    def adapt(self, clips: Iterable[Any], sampling_rate: int | None = None) -> AdaptationReport:
+        """Fit the model to unlabelled clips of one's own domain: statistics alone, no training, in seconds.
+
+        From a handful to thousands of clips, of all the emotions that the domain has. `save_pretrained` keeps the
+        result. See [`hf_mser.adaptation.adapt`].
+        """
+        return adapt(self.model, self.processor, clips, sampling_rate=sampling_rate)
+
     def save_pretrained(self, save_directory: Any, **kwargs: Any) -> None:
         """Model and processor; together with the code that the model saves, the folder is complete."""
         self.model.save_pretrained(save_directory, **kwargs)
@@ -201,20 +210,32 @@ class SpeechEmotionPipeline(ChunkPipeline):
         """Batches fill up with windows across clips; answers come in the order of the clips.
 
         The base class would hand batches to a tokenizer's padding, which knows nothing of features. Here raw
-        windows are collected, and the processor pads their features together.
+        windows are collected, those of similar length together, and the processor pads their features. With
+        several clips a thread decodes the next ones while the model listens.
         """
         windows = (window for source in inputs for window in self.preprocess(source, **preprocess_params))
+        if not (isinstance(inputs, list) and len(inputs) == 1):
+            windows = read_ahead(windows, batch_size)
+        heard: dict[int, dict[str, Any]] = {}  # by their place in the input, as long as an earlier one is missing
+        place = 0
         clip: list[dict[str, Any]] = []
-        while batch := list(itertools.islice(windows, batch_size)):
-            for window in self.forward(batch, **forward_params):
-                clip.append(window)
-                if window["is_last"]:
+        for batch in alike_batches(windows, batch_size, _length):
+            places, batch_windows = zip(*batch, strict=True)
+            heard.update(zip(places, self.forward(list(batch_windows), **forward_params), strict=True))
+            while place in heard:
+                clip.append(heard.pop(place))
+                place += 1
+                if clip[-1]["is_last"]:
                     yield self.postprocess(clip, **postprocess_params)
                     clip = []
 
 
 def _window(window: Any, is_last: bool) -> dict[str, Any]:
     return {"samples": window.samples, "start": window.start, "end": window.end, "is_last": is_last}
+
+
+def _length(window: dict[str, Any]) -> int:
+    return len(window["samples"]) if "samples" in window else 0
 
 
 def _ranked(labels: Sequence[str], probabilities: np.ndarray, top_k: int | None) -> list[dict[str, Any]]:
