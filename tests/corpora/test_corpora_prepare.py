@@ -229,6 +229,15 @@ def test_a_mended_source_gives_a_new_result(tmp_path, write_clip):
     assert len(load_corpus(tmp_path / "out")) == 3
 
 
+def test_new_sound_of_the_same_size_gives_a_new_result(tmp_path, write_clip):
+    source = emodb(tmp_path / "source", write_clip, 2)
+    prepare("emodb", source, tmp_path / "out")
+    write_clip(source / "wav/03a01Na.wav", 50)
+    prepare("emodb", source, tmp_path / "out")
+    made = load_audio(tmp_path / "out/clips/wav_03a01Na.flac")
+    np.testing.assert_array_equal(made, load_audio(source / "wav/03a01Na.wav"))
+
+
 def test_clips_of_an_earlier_source_do_not_stay(tmp_path, write_clip):
     source = emodb(tmp_path / "source", write_clip, 3)
     prepare("emodb", source, tmp_path / "out")
@@ -323,6 +332,16 @@ def test_two_people_under_one_id_are_reported(tmp_path, write_clip):
     assert "male in" in report.problems[0].message
     with pytest.raises(CorpusError, match="speaker SM1: listed as female and as male"):
         load_corpus(tmp_path / "out")
+
+
+def test_a_folder_that_contradicts_the_label_table_is_refused(tmp_path, write_clip):
+    write_clip(tmp_path / "source/a.wav")
+    row = {"file_name": "a.wav", "original_label": "Sad", "emotion": "happy", "corpus": "urdu"}
+    with pytest.raises(CorpusError, match=r"a\.wav has emotion 'happy', but 'Sad' is 'sad' in urdu"):
+        prepare("urdu", write_metadata(tmp_path / "source", [row]), tmp_path / "out")
+    row |= {"emotion": "sad", "corpus": "emodb"}
+    with pytest.raises(CorpusError, match=r"a\.wav is of emodb, not of urdu"):
+        prepare("urdu", write_metadata(tmp_path / "source", [row]), tmp_path / "out")
 
 
 @pytest.mark.parametrize("name", ["../secret.wav", "/etc/passwd", "a/../../secret.wav", "..\\secret.wav", "C:/x.wav"])

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from .conversion import Done, Job, Journal, Piece, convert_all
-from .definition import Clip, Corpus, Problem
+from .definition import Clip, Corpus, Expected, Problem, Reader
 from .loading import corpora_root
 from .metadata import CHECKSUMS, read_metadata, verify_checksums
 from .reading import clip_id, files, scan, unlisted
@@ -67,7 +67,7 @@ def prepare(name: str, source: str | Path, output: str | Path | None = None, *, 
     clips, problems, is_folder = _read(corpus, source)
     plan = _plan(corpus, source, clips, problems)
     earlier = _finished(output, plan)
-    if earlier is not None:
+    if earlier is not None and not _changed_since(output, source, clips):
         return earlier
 
     with _claimed(output):
@@ -89,11 +89,11 @@ def _read(corpus: Corpus, source: Path) -> tuple[list[Clip], list[Problem], bool
         clips, problems = scan(corpus, source)
         return clips, problems, False
     # The rows of a folder are its own list of what must be there; the corpus' counts are not.
-    return (*scan(replace(corpus, reader=_rows_of_folder(corpus), expected=type(corpus.expected)()), source), True)
+    return (*scan(replace(corpus, reader=_rows_of_folder(corpus), expected=Expected()), source), True)
 
 
-def _rows_of_folder(corpus: Corpus) -> Any:
-    def read(source: Path) -> Any:
+def _rows_of_folder(corpus: Corpus) -> Reader:
+    def read(source: Path) -> Iterator[Clip | Problem]:
         listed: set[str] = set()
         for row in read_metadata(source):
             name = row["file_name"]
@@ -101,6 +101,10 @@ def _rows_of_folder(corpus: Corpus) -> Any:
                 raise CorpusError(f"{source / METADATA}: {name} is of {row['corpus']}, not of {corpus.name}.")
             if not row.get("original_label"):
                 raise CorpusError(f"{source / METADATA}: {name} has no original_label.")
+            meant = corpus.emotion(str(row["original_label"]))
+            if "emotion" in row and row["emotion"] != meant:
+                stated = f"emotion {row['emotion']!r}, but {row['original_label']!r} is {meant!r}"
+                raise CorpusError(f"{source / METADATA}: {name} has {stated} in {corpus.name}.")
             if not (source / name).is_file():
                 yield Problem("missing file", name, f"listed in {METADATA}, not in the folder")
                 continue
@@ -146,6 +150,12 @@ def _finished(output: Path, plan: str) -> Report | None:
         return None
     shutil.rmtree(output / WORK, ignore_errors=True)
     return report
+
+
+def _changed_since(output: Path, source: Path, clips: Sequence[Clip]) -> bool:
+    """A recording that was written after the report: its size may be the same, its sound is not."""
+    made = (output / REPORT).stat().st_mtime_ns
+    return any((source / clip.path).stat().st_mtime_ns > made for clip in clips)
 
 
 @contextmanager
