@@ -1,0 +1,230 @@
+"""The Emotion Q-Former learns to say in the decoder's own words what the frozen student heard."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+
+from ...configuration_mser import EmotionQFormerConfig
+from ...connector import EmotionQFormer
+from ...emotions import EMOTIONS
+from ...objectives.contrastive import EmotionContrastive
+from ...speech_encoder import TrueLengthWhisperEncoder
+from .clips import Clip, Spectra, emotions_of
+from .distillation import student_frames
+from .domains import Views, measure, stacked
+from .recipe import ConnectorRecipe, DecoderRecipe
+from .words import first_token_shares, word_log_probs
+
+LONGEST_FRAMES = 200
+BATCHES_AHEAD = 8
+
+
+@dataclass
+class HeardClips:
+    """What the student heard of one version of all clips: frames (frames, layers, width), memory-mapped."""
+
+    frames: np.ndarray
+    starts: np.ndarray
+    lengths: np.ndarray
+    means: Tensor
+    stds: Tensor
+
+
+def hear(
+    student: TrueLengthWhisperEncoder, spectra: Spectra, path: Path, recorded_seed: int | None = None
+) -> HeardClips:
+    """Run the student over a version of the clips, through random recording conditions if seeded."""
+    layers, width = len(student.layer_indices), student.config.d_model
+    frames = np.memmap(path, np.float16, "w+", shape=(int(spectra.frames.sum()), layers, width))
+    means, stds = (torch.zeros(len(spectra.frames), layers, width) for _ in range(2))
+    for batch, heard, lengths in student_frames(student, spectra, recorded_seed):
+        for row, clip in enumerate(batch):
+            own = heard[row, :, : lengths[row]]
+            means[clip], stds[clip] = own.mean(1), (own.var(1, correction=0) + 1e-5).sqrt()
+            start = spectra.starts[clip]
+            frames[start : start + lengths[row]] = own.transpose(0, 1).numpy()
+    return HeardClips(frames, spectra.starts, spectra.frames, means, stds)
+
+
+def connector_config(recipe: ConnectorRecipe, width: int, layers: int) -> EmotionQFormerConfig:
+    """The Q-Former of the recipe for an encoder of this width."""
+    return EmotionQFormerConfig(
+        hidden_size=recipe.hidden_size,
+        num_hidden_layers=recipe.num_hidden_layers,
+        num_attention_heads=recipe.num_attention_heads,
+        intermediate_size=recipe.intermediate_size,
+        encoder_hidden_size=width,
+        num_speech_layers=layers,
+        num_query_tokens=recipe.num_query_tokens,
+        num_statistics_tokens=recipe.num_statistics_tokens,
+        statistics_rank=recipe.statistics_rank,
+        statistics_dropout=recipe.statistics_dropout,
+        hidden_dropout_prob=recipe.dropout,
+        attention_probs_dropout_prob=recipe.dropout,
+    )
+
+
+class Listener(nn.Module):
+    """Connector and frozen decoder: frames in, log-probabilities of all tokens and the embedding out."""
+
+    def __init__(
+        self, connector: EmotionQFormer, decoder: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, prompt: str
+    ) -> None:
+        super().__init__()
+        self.connector = connector
+        self.decoder = decoder.eval().requires_grad_(False)
+        embed = decoder.get_input_embeddings()
+        ids = tokenizer.encode(prompt.replace("{audio}", ""), add_special_tokens=False)
+        self.begin = embed(torch.tensor([[tokenizer.bos_token_id]])).detach()
+        self.prompt = embed(torch.tensor([ids])).detach()
+        words = [tokenizer.encode(f" {word}", add_special_tokens=False) for word in EMOTIONS]
+        self.names = torch.tensor([ids[0] for ids in words])
+
+    def train(self, mode: bool = True) -> Listener:
+        super().train(mode)
+        self.decoder.eval()
+        return self
+
+    def forward(self, frames: Tensor, mask: Tensor, domain: dict[str, Tensor] | None = None) -> tuple[Tensor, Tensor]:
+        heard = self.connector(frames, mask, domain)
+        count = len(frames)
+        prefix = [self.begin.expand(count, -1, -1), heard.speech_tokens, self.prompt.expand(count, -1, -1)]
+        return word_log_probs(self.decoder, torch.cat(prefix, 1)), heard.speech_embeds
+
+
+def train_connector(
+    recipe: ConnectorRecipe,
+    decoder_recipe: DecoderRecipe,
+    clips: Sequence[Clip],
+    versions: list[HeardClips],
+    usable: list[np.ndarray],
+    decoder: LlamaForCausalLM,
+    tokenizer: PreTrainedTokenizerFast,
+    prompt: str,
+    seed: int,
+    log: Callable[[dict[str, float]], None],
+    corpora: Sequence[str] | None = None,
+) -> Listener:
+    """Train on all corpora, or on those named; the weights are averaged over the last steps."""
+    torch.manual_seed(seed)
+    lessons = _Lessons(recipe, clips, versions, usable, seed, corpora)
+    layers, width = versions[0].frames.shape[1:]
+    connector = EmotionQFormer(connector_config(recipe, width, layers), decoder.config.hidden_size)
+    nn.init.normal_(connector.query_tokens, std=0.02)
+    for name, tensor in lessons.world.items():
+        getattr(connector, name).copy_(tensor)
+    listener = Listener(connector, decoder, tokenizer, prompt).train()
+    contrastive = EmotionContrastive(margin=recipe.contrastive_margin)
+    shares = first_token_shares(decoder_recipe, tokenizer)
+    learning = list(connector.parameters())
+    optimizer = torch.optim.AdamW(
+        learning, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, betas=(0.9, 0.98)
+    )
+    average, averaged, losses = {}, 0, []
+    for step in range(recipe.steps):
+        rate = min(1.0, (step + 1) / 60) * (0.01 + 0.5 * (1 + np.cos(np.pi * step / recipe.steps)))
+        for group in optimizer.param_groups:
+            group["lr"] = recipe.learning_rate * rate
+        frames, mask, domain, emotion = lessons.batch()
+        log_probs, embeds = listener(frames, mask, domain)
+        wanted = F.one_hot(emotion, len(EMOTIONS)).float()
+        wanted = wanted * (1 - recipe.label_smoothing) + recipe.label_smoothing / len(EMOTIONS)
+        chosen = -(wanted * log_probs[:, listener.names].log_softmax(-1)).sum(1).mean()
+        said = -((wanted @ shares) * log_probs).sum(1).mean()
+        apart, _ = contrastive(SimpleNamespace(speech_embeds=embeds), {"emotion_id": emotion})
+        loss = chosen + recipe.words_weight * said + recipe.contrastive_weight * apart
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(learning, 1.0)
+        optimizer.step()
+        losses.append(chosen.item())
+        if step >= recipe.steps * (1 - recipe.averaged_share):
+            averaged += 1
+            for name, tensor in connector.state_dict().items():
+                mean = average.setdefault(name, torch.zeros_like(tensor))
+                mean += (tensor - mean) / averaged
+        if (step + 1) % 100 == 0:
+            log({"step": step + 1, "loss": float(np.mean(losses[-100:]))})
+    connector.load_state_dict(average)
+    return listener.eval()
+
+
+class _Lessons:
+    """Batches in which corpora and their emotions are balanced, each clip in a random version and domain."""
+
+    def __init__(
+        self,
+        recipe: ConnectorRecipe,
+        clips: Sequence[Clip],
+        versions: list[HeardClips],
+        usable: list[np.ndarray],
+        seed: int,
+        corpora: Sequence[str] | None,
+    ) -> None:
+        self.recipe, self.versions, self.usable = recipe, versions, usable
+        self.random = np.random.default_rng(seed)
+        corpus = np.array([clip.corpus for clip in clips])
+        speaker = np.array([clip.speaker for clip in clips])
+        self.emotion = emotions_of(clips)
+        taken = np.isin(corpus, list(corpora or np.unique(corpus)))
+        self.labelled = np.flatnonzero(taken & (self.emotion >= 0))
+        self.weights = self._balance(corpus[self.labelled], self.emotion[self.labelled])
+        chosen = np.flatnonzero(taken)
+        own = torch.from_numpy(chosen)
+        self.place = np.full(len(clips), -1)
+        self.place[chosen] = np.arange(len(chosen))
+        lengths = [torch.from_numpy(version.lengths[chosen]).float() for version in versions]
+        self.world = measure(versions[0].means[own], versions[0].stds[own], lengths[0])
+        self.views = [
+            Views(version.means[own], version.stds[own], length, corpus[chosen], speaker[chosen], self.world)
+            for version, length in zip(versions, lengths, strict=True)
+        ]
+        self._ready: list[np.ndarray] = []
+
+    def _balance(self, corpus: np.ndarray, emotion: np.ndarray) -> np.ndarray:
+        """Emotions equal within a corpus; a corpus counts with a power of its size."""
+        weights = np.zeros(len(corpus))
+        for name in np.unique(corpus):
+            own = corpus == name
+            kinds, number = np.unique(emotion[own], return_counts=True)
+            size = own.sum() ** self.recipe.corpus_power / len(kinds)
+            weights[own] = size / number[np.searchsorted(kinds, emotion[own])]
+        return weights / weights.sum()
+
+    def batch(self) -> tuple[Tensor, Tensor, dict[str, Tensor], Tensor]:
+        if not self._ready:
+            self._draw()
+        frames, domains, labels = [], [], []
+        for clip, number in self._ready.pop():
+            version, start = self.versions[number], self.versions[number].starts[clip]
+            count, skipped = int(version.lengths[clip]), 0
+            if count > LONGEST_FRAMES:
+                skipped, count = int(self.random.integers(0, count - LONGEST_FRAMES + 1)), LONGEST_FRAMES
+            frames.append(torch.from_numpy(np.array(version.frames[start + skipped : start + skipped + count])))
+            domains.append(self.views[number].draw(int(self.place[clip]), self.random))
+            labels.append(int(self.emotion[clip]))
+        lengths = torch.tensor([len(own) for own in frames])
+        padded = nn.utils.rnn.pad_sequence(frames, batch_first=True).float().transpose(1, 2)
+        mask = torch.arange(padded.shape[2])[None] < lengths[:, None]
+        return padded, mask, stacked(domains), torch.tensor(labels)
+
+    def _draw(self) -> None:
+        """Several batches at once, so that clips of similar length can share one."""
+        size = self.recipe.batch
+        clips = self.random.choice(self.labelled, size * BATCHES_AHEAD, p=self.weights)
+        numbers = self.random.integers(len(self.versions), size=len(clips))
+        unusable = np.array([not self.usable[number][clip] for clip, number in zip(clips, numbers, strict=True)])
+        numbers[unusable] = 0
+        lengths = [self.versions[number].lengths[clip] for clip, number in zip(clips, numbers, strict=True)]
+        pairs = np.stack([clips, numbers], 1)[np.argsort(lengths, kind="stable")]
+        batches = pairs.reshape(BATCHES_AHEAD, size, 2)
+        self._ready = [batches[i] for i in self.random.permutation(BATCHES_AHEAD)]

@@ -1,0 +1,122 @@
+"""Every number that mser-tiny depends on, read from a YAML file."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from ...errors import MSERError
+
+
+class TinyRecipeError(MSERError, ValueError):
+    """A recipe for mser-tiny with a field that does not exist or cannot be used."""
+
+
+@dataclass(frozen=True)
+class EncoderRecipe:
+    """The student encoder and its distillation."""
+
+    width: int = 256
+    layers: int = 4
+    heads: int = 4
+    teacher_layers: tuple[int, ...] = (1, 2, 3)
+    student_layers: tuple[int, ...] = (2, 3, 4)
+    speeds: int = 2  # copies of all clips at random speeds, besides the clips as they are
+    slowest: float = 0.74
+    fastest: float = 1.34
+    reversed_share: float = 0.15  # played backwards: speech sounds that no corpus has
+    epochs: int = 18
+    seconds_per_batch: float = 64.0
+    longest_seconds: float = 6.0
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.02
+    recorded_share: float = 0.5  # batches heard through random recording conditions, against clean targets
+    mean_weight: float = 0.25
+    deviation_weight: float = 0.15
+
+
+@dataclass(frozen=True)
+class DecoderRecipe:
+    """The decoder and its lessons in words."""
+
+    width: int = 128
+    layers: int = 2
+    heads: int = 4
+    steps: int = 1500
+    batch: int = 128
+    learning_rate: float = 3e-3
+    canonical_share: float = 0.4
+    synonym_share: float = 0.06
+
+
+@dataclass(frozen=True)
+class ConnectorRecipe:
+    """The Emotion Q-Former and its training."""
+
+    hidden_size: int = 128
+    num_hidden_layers: int = 2
+    num_attention_heads: int = 4
+    intermediate_size: int = 256
+    num_query_tokens: int = 4
+    num_statistics_tokens: int = 4
+    statistics_rank: int = 128
+    statistics_dropout: float = 0.3
+    dropout: float = 0.1
+    steps: int = 900
+    batch: int = 64
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.05
+    label_smoothing: float = 0.0
+    contrastive_weight: float = 0.3
+    contrastive_margin: float = 0.2
+    words_weight: float = 0.3
+    corpus_power: float = 0.5
+    averaged_share: float = 0.4
+
+
+@dataclass(frozen=True)
+class TinyRecipe:
+    """All of it.
+
+    Example:
+        >>> TinyRecipe.from_dict({"seed": 1, "encoder": {"epochs": 2}}).encoder.epochs
+        2
+    """
+
+    corpora: tuple[str, ...] = ("crema_d", "emodb", "nemo", "emotiontts_ko")
+    seed: int = 0
+    prompt: str = "{audio} The speaker sounds"
+    window_seconds: float = 10.0
+    encoder: EncoderRecipe = field(default_factory=EncoderRecipe)
+    decoder: DecoderRecipe = field(default_factory=DecoderRecipe)
+    connector: ConnectorRecipe = field(default_factory=ConnectorRecipe)
+
+    @classmethod
+    def from_yaml(cls, path: str | Path) -> TinyRecipe:
+        """The recipe in a file."""
+        import yaml
+
+        return cls.from_dict(yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {})
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> TinyRecipe:
+        """The recipe in a dictionary; what is left out keeps its default."""
+        parts = {"encoder": EncoderRecipe, "decoder": DecoderRecipe, "connector": ConnectorRecipe}
+        given = {name: value for name, value in values.items() if name not in ("name", "description")}
+        for name, part in parts.items():
+            if name in given:
+                given[name] = _fill(part, given[name], f"{name}.")
+        return _fill(cls, given, "")
+
+    def as_dict(self) -> dict[str, Any]:
+        """All numbers, for the log."""
+        return asdict(self)
+
+
+def _fill(part: Any, values: dict[str, Any], where: str) -> Any:
+    known = {item.name for item in fields(part)}
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise TinyRecipeError(f"The recipe's field {where}{unknown[0]} does not exist. Known: {sorted(known)}.")
+    return part(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
