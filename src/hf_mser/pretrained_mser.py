@@ -75,6 +75,7 @@ class MSERPreTrainedModel(PreTrainedModel):
         dtype: str | torch.dtype | None = None,
         device_map: Any = None,
         attn_implementation: Any = None,
+        quantization_config: Any = None,
         **settings: Any,
     ) -> Any:
         """Put a new model together from a pretrained Whisper, a pretrained LLM and, for the Q-Former, a BERT.
@@ -89,7 +90,7 @@ class MSERPreTrainedModel(PreTrainedModel):
             revisions (`dict`, *optional*): `{"speech": ..., "text": ..., "qformer": ...}` to pin.
             output_loading_info (`bool`, *optional*):
                 Also return which tensors were loaded, and which are new.
-            dtype, device_map, attn_implementation: As in `from_pretrained`.
+            dtype, device_map, attn_implementation, quantization_config: As in `from_pretrained`.
             settings: Further fields of [`MSERConfig`], and the Hub's `token`, `cache_dir`, ...
 
         Returns:
@@ -122,7 +123,12 @@ class MSERPreTrainedModel(PreTrainedModel):
                 empty = EmotionQFormer(config.qformer_config, 1).qformer.state_dict()
             found = qformer_weights(qformer, empty, revisions.get("qformer"), **hub)
             weights |= {f"connector.qformer.{name}": tensor for name, tensor in found.items()}
-        options = {"dtype": dtype, "device_map": device_map, "attn_implementation": attn_implementation}
+        options = {
+            "dtype": dtype,
+            "device_map": device_map,
+            "attn_implementation": attn_implementation,
+            "quantization_config": quantization_config,
+        }
         model, report = cls._from_weights(
             config, weights, **{name: value for name, value in options.items() if value is not None}
         )
