@@ -14,7 +14,14 @@ def touch(root, *paths):
 
 def test_walking_is_sorted_and_leaves_litter_out(tmp_path):
     touch(tmp_path, "b/2.wav", "a/1.FLAC", "a/notes.txt", ".git/3.wav", "a/._1.wav", "__MACOSX/a/1.wav", "c.mp3")
-    assert list(files(tmp_path)) == ["a/1.FLAC", "b/2.wav", "c.mp3"]
+    assert files(tmp_path) == ["a/1.FLAC", "b/2.wav", "c.mp3"]
+
+
+def test_links_to_folders_are_followed_once(tmp_path):
+    touch(tmp_path, "disk/1.wav", "corpus/2.wav")
+    (tmp_path / "corpus/audio").symlink_to(tmp_path / "disk")
+    (tmp_path / "disk/back").symlink_to(tmp_path / "corpus")
+    assert files(tmp_path / "corpus") == ["2.wav", "audio/1.wav"]
 
 
 def test_names_become_clips_and_other_sound_a_problem(tmp_path):

@@ -111,8 +111,8 @@ def _find(name_or_dir: str | Path, root: str | Path | None) -> Path:
 
 
 def _warn_of_unlisted(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    listed = {os.path.normpath(row["file_name"]) for row in rows}
-    left = [path for path in files(folder) if os.path.normpath(path) not in listed]
+    listed = {os.path.normpath(row["file_name"]).replace(os.sep, "/") for row in rows}
+    left = [path for path in files(folder) if path not in listed]
     if left:
         message = f"{folder}: {len(left)} sound files are not in {METADATA} and stay out, the first: {left[0]}."
         warnings.warn(message, CorpusWarning, stacklevel=3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -13,17 +14,29 @@ from .definition import Clip, Corpus, Problem, Reader
 from .schema import CorpusError, CorpusNotFoundError
 
 AUDIO_ENDINGS = frozenset({".wav", ".flac", ".ogg", ".opus", ".mp3", ".mp4", ".m4a", ".avi", ".aif", ".aiff"})
+_LITTER = (".", "__MACOSX")
 Groups = dict[str, str]
 
 
-def files(source: Path, endings: Iterable[str] = AUDIO_ENDINGS) -> Iterator[str]:
-    """Relative POSIX paths of all files with these endings, sorted, without hidden files and macOS litter."""
-    wanted = frozenset(endings)
-    for path in sorted(source.rglob("*")):
-        relative = path.relative_to(source)
-        hidden = any(part.startswith((".", "__MACOSX")) for part in relative.parts)
-        if path.suffix.lower() in wanted and not hidden and path.is_file():
-            yield relative.as_posix()
+def files(source: Path, endings: Iterable[str] = AUDIO_ENDINGS) -> list[str]:
+    """Relative POSIX paths of all files with these endings, sorted, without hidden files and macOS litter.
+
+    Links to folders are followed, each folder once: large corpora are often spread over disks.
+    """
+    wanted = tuple(endings)
+    found: list[str] = []
+    visited: set[str] = set()
+    for folder, subfolders, names in os.walk(source, followlinks=True):
+        visited.add(os.path.realpath(folder))
+        subfolders[:] = [
+            name
+            for name in subfolders
+            if not name.startswith(_LITTER) and os.path.realpath(os.path.join(folder, name)) not in visited
+        ]
+        above = Path(os.path.relpath(folder, source)).as_posix()
+        prefix = "" if above == "." else f"{above}/"
+        found += [prefix + name for name in names if name.lower().endswith(wanted) and not name.startswith(_LITTER)]
+    return sorted(found)
 
 
 def by_name(
