@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -125,7 +126,9 @@ def build_trainer(recipe: Recipe, args: MSERTrainingArguments, data: RecipeData)
     model, processor = build_model(recipe.model)
     adapted = add_lora(model, recipe.lora) > 0
     cache = None
-    if recipe.cache.folder is not None and not (adapted and recipe.lora.speech is not None):
+    learns = adapted and recipe.lora.speech is not None
+    sharded = os.environ.get("ACCELERATE_USE_FSDP") == "true" or os.environ.get("ACCELERATE_USE_DEEPSPEED") == "true"
+    if recipe.cache.folder is not None and not learns and not sharded:
         precision = "bf16" if args.bf16 else "fp16" if args.fp16 else "full"
         cache = FrozenFeatureCache(
             recipe.cache.folder,
@@ -192,7 +195,7 @@ def embed_clips(trainer: MSERTrainer, clips: Sequence[Any]) -> np.ndarray:
 
 
 def _plot_embeddings(trainer: MSERTrainer, folder: RunFolder, clips: Clips, name: str) -> None:
-    if trainer.args.world_size > 1 or len(clips) < 10:
+    if trainer.args.world_size > 1 or len(clips) < 5:
         return
     trainer.standardize()
     folder.plot_embeddings(embed_clips(trainer, clips), clips, name)

@@ -16,12 +16,16 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from transformers import Trainer
+from transformers.trainer import TRAINING_ARGS_NAME
+from transformers.utils import SAFE_WEIGHTS_NAME
 
 from ..errors import MSERError
 from ..objectives import Objective, build
+from .adapters import has_adapters, what_learns
 from .arguments import MSERTrainingArguments, TrainingArgumentsError
 from .balance import balanced_sampler, class_names
 from .callbacks import RunStart
@@ -100,6 +104,11 @@ class MSERTrainer(Trainer):
         )
         if data_collator is None:
             self.data_collator = self._default_collator()
+        if feature_cache is not None and not self._encodes_ahead():
+            raise TrainingArgumentsError(
+                "A feature cache needs a frozen encoder that no engine has sharded. Leave the cache out with FSDP, "
+                "DeepSpeed, or an encoder that learns."
+            )
         self.objective.to(self.args.device)
         self.add_callback(RunStart(self))
 
@@ -129,7 +138,9 @@ class MSERTrainer(Trainer):
                 collate_fn=self.data_collator,
                 num_workers=workers,
                 pin_memory=self.args.dataloader_pin_memory,
-                persistent_workers=self.args.dataloader_persistent_workers,
+                # A lasting worker would keep the first epoch's augmentation.
+                persistent_workers=self.args.dataloader_persistent_workers
+                and getattr(self.data_collator, "augmentation", None) is None,
                 prefetch_factor=self.args.dataloader_prefetch_factor if workers else None,
             )
         )
@@ -248,6 +259,8 @@ class MSERTrainer(Trainer):
         loss = super().training_step(model, inputs, num_items_in_batch)
         if not torch.isfinite(loss):
             raise self._not_finite(f"the loss is {loss.item()}")
+        if self._position == len(self._step_batches):  # frames of a whole step are large: let them go
+            self._step_batches, self._prepared, self._step = [], {}, None
         return loss
 
     def _get_grad_norm(self, model: nn.Module, grad_norm: Any = None) -> Any:
@@ -337,6 +350,19 @@ class MSERTrainer(Trainer):
                 if list(self.objective.parameters()):
                     torch.save(self.objective.state_dict(), checkpoint / "objective.pt")
             super()._save_checkpoint(model, trial)
+
+    def _save(self, output_dir: str | None = None, state_dict: dict | None = None) -> None:
+        """As usual; with LoRA in place, the connector and the adapters instead of whole backbones."""
+        if not has_adapters(self.model):
+            super()._save(output_dir, state_dict)
+        elif self.args.should_save:
+            folder = Path(output_dir if output_dir is not None else self.args.output_dir)
+            folder.mkdir(parents=True, exist_ok=True)
+            save_file(what_learns(self.model), folder / SAFE_WEIGHTS_NAME, metadata={"format": "pt"})
+            self.model.config.save_pretrained(folder)
+            if self.processing_class is not None:
+                self.processing_class.save_pretrained(folder)
+            torch.save(self.args, folder / TRAINING_ARGS_NAME)
 
     def _issue_warnings_after_load(self, load_result: Any) -> None:
         """A connector checkpoint lacks the frozen parts; only what learns must not be missing."""

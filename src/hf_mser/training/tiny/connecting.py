@@ -129,7 +129,8 @@ def train_connector(
     optimizer = torch.optim.AdamW(
         learning, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, betas=(0.9, 0.98)
     )
-    average, averaged, losses = {}, 0, []
+    average: dict[str, Tensor] = {}
+    averaged, losses = 0, []
     for step in range(recipe.steps):
         rate = min(1.0, (step + 1) / 60) * (0.01 + 0.5 * (1 + np.cos(np.pi * step / recipe.steps)))
         for group in optimizer.param_groups:

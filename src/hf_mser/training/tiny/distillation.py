@@ -95,9 +95,7 @@ def distil(
     """Train the student; its weights. Goes on from `student.pt` in the folder after an interruption."""
     torch.manual_seed(seed)
     lessons = _Lessons(recipe, folder, versions, teacher_width)
-    student = new_student(recipe)
-    heads = _Heads(recipe, teacher_width)
-    master = nn.ModuleList([student, heads])
+    master = _Pupil(recipe, teacher_width)
     # The working copy is in bfloat16, which processors multiply fast; the weights that learn are in float32.
     working = copy.deepcopy(master).bfloat16()
     learning = [parameter for parameter in master.parameters() if parameter.requires_grad]
@@ -128,17 +126,18 @@ def distil(
         state = {"master": master.state_dict(), "optimizer": optimizer.state_dict(), "epoch": epoch + 1}
         torch.save(state, f"{path}.part")
         os.replace(f"{path}.part", path)
-    return student.state_dict()
+    return master.student.state_dict()
 
 
-class _Heads(nn.Module):
-    """From each student layer to the teacher's frames, and from its statistics to the teacher's deviation."""
+class _Pupil(nn.Module):
+    """The student, and what turns its layers into the teacher's frames and their deviation over the clip."""
 
     def __init__(self, recipe: EncoderRecipe, teacher_width: int) -> None:
         super().__init__()
-        count = len(recipe.student_layers)
-        self.frames = nn.ModuleList(nn.Linear(recipe.width, teacher_width) for _ in range(count))
-        self.deviation = nn.ModuleList(nn.Linear(2 * recipe.width, teacher_width) for _ in range(count))
+        self.student = new_student(recipe)
+        layers = range(len(recipe.student_layers))
+        self.to_frames = nn.ModuleList(nn.Linear(recipe.width, teacher_width) for _ in layers)
+        self.to_deviation = nn.ModuleList(nn.Linear(2 * recipe.width, teacher_width) for _ in layers)
 
 
 class _Lessons:
@@ -179,7 +178,7 @@ class _Lessons:
         return [[(int(version[clip]), int(clip)) for clip in batches[i]] for i in random.permutation(len(batches))]
 
     def loss(
-        self, working: nn.ModuleList, batch: list[tuple[int, int]], random: np.random.Generator
+        self, pupil: _Pupil, batch: list[tuple[int, int]], random: np.random.Generator
     ) -> tuple[Tensor, dict[str, float]]:
         """Squared distance to the teacher: frames, and mean and deviation over the clip."""
         log_power, targets, lengths = self._read(batch, random)
@@ -187,23 +186,23 @@ class _Lessons:
         if random.random() < self.recipe.recorded_share:
             log_power = recorded(10**log_power, mask, random).clamp(min=1e-10).log10()
         heard = _masked(features(log_power, mask), 2 * lengths, random)
-        student, heads = working
-        frames, _ = student(heard.bfloat16(), mask)
+        frames, _ = pupil.student(heard.bfloat16(), mask)
         frames = F.layer_norm(frames, frames.shape[-1:])
         offset = int(random.integers(2))  # every second frame says enough
         real = (torch.arange(targets.shape[1])[None] < lengths[:, None])[:, offset::2, None]
-        total, parts = torch.zeros(()), {}
+        total = torch.zeros(())
+        parts: dict[str, float] = {}
         for layer in range(frames.shape[1]):
             own = frames[:, layer, offset::2]
             wanted = ((targets[:, offset::2, layer].float() - self.mean[layer]) / self.std[layer]).bfloat16()
-            answer = heads.frames[layer](own)
+            answer = pupil.to_frames[layer](own)
             distance = F.mse_loss(answer * real, wanted * real, reduction="none").sum(dtype=torch.float32)
             distance = distance / (real.sum() * wanted.shape[-1])
             mean, std = _statistics(wanted, real)
             own_mean, own_std = _statistics(own, real)
             answer_mean, _ = _statistics(answer, real)
             off_mean = ((answer_mean - mean) / self.mean_spread[layer]).square().mean()
-            answer_std = heads.deviation[layer](torch.cat([own_mean, own_std], 1).bfloat16()).float()
+            answer_std = pupil.to_deviation[layer](torch.cat([own_mean, own_std], 1).bfloat16()).float()
             off_std = (answer_std - (std - self.std_mean[layer]) / self.std_spread[layer]).square().mean()
             total = total + distance + self.recipe.mean_weight * off_mean + self.recipe.deviation_weight * off_std
             values = {"frames": distance, "mean": off_mean, "deviation": off_std}

@@ -19,51 +19,11 @@ from ...prompting import AUDIO_TOKEN
 from .recipe import DecoderRecipe
 
 UNDECIDED = ("unclear", "mixed")
-OTHER_WORDS = [
-    "the",
-    "speaker",
-    "sounds",
-    "emotion",
-    "voice",
-    "speech",
-    "which",
-    "does",
-    "this",
-    "with",
-    "and",
-    "is",
-    "a",
-    "of",
-    "list",
-    "word",
-    "answer",
-    "one",
-    "bored",
-    "tired",
-    "excited",
-    "curious",
-    "proud",
-    "ashamed",
-    "guilty",
-    "lonely",
-    "hopeful",
-    "jealous",
-    "relieved",
-    "confused",
-    "shy",
-    "serious",
-    "sarcastic",
-    "tender",
-    "loving",
-    "content",
-    "frustrated",
-    "disappointed",
-    "nervous",
-    "tense",
-    "relaxed",
-    "contempt",
-    "sleepy",
-]
+OTHER_WORDS = """
+the speaker sounds emotion voice speech which does this with and is a of list word answer one bored tired excited
+curious proud ashamed guilty lonely hopeful jealous relieved confused shy serious sarcastic tender loving content
+frustrated disappointed nervous tense relaxed contempt sleepy
+"""
 
 
 def new_tokenizer(prompt: str) -> PreTrainedTokenizerFast:
@@ -82,7 +42,8 @@ def new_tokenizer(prompt: str) -> PreTrainedTokenizerFast:
     spoken = prompt.replace("{audio}", "").split()
     # Words follow the prompt, so each is learned with the space before it.
     tokenizer.train_from_iterator(
-        [f" {word}" for word in emotion_words] * 50 + [f" {word}" for word in (*OTHER_WORDS, *spoken)] * 20, trainer
+        [f" {word}" for word in emotion_words] * 50 + [f" {word}" for word in (*OTHER_WORDS.split(), *spoken)] * 20,
+        trainer,
     )
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
