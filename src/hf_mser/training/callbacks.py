@@ -21,6 +21,11 @@ class RunStart(TrainerCallback):
         if args.world_size > 1:
             # Equal seeds give equal dropout masks to clips at equal positions: false likeness between devices.
             set_seed(args.seed + 7919 * args.process_index)
+        if trainer.is_fsdp_enabled:
+            # Sharded weights are gathered around `forward`; these methods need the same.
+            for name in ("score_emotions", "connect_speech"):
+                if hasattr(trainer.model, name):
+                    torch.distributed.fsdp.register_fsdp_forward_method(trainer.model, name)
         trainer._parts_logged_at = state.global_step
         trainer.standardize()
         if trainer._resumed_from is not None:
