@@ -14,7 +14,7 @@ from spoken_world import PitchListener, write_corpus
 from hf_mser.errors import MSERError
 from hf_mser.evaluation.clips import read_clips
 from hf_mser.evaluation.evaluate import evaluate
-from hf_mser.evaluation.predictors import Prediction, PredictionError, missing_classes, restricted
+from hf_mser.evaluation.predictors import Prediction, PredictionError, restricted
 from hf_mser.evaluation.protocols import protocol
 from hf_mser.evaluation.run import OutputFolderError, Share, cut, predict
 
@@ -177,14 +177,13 @@ def test_a_model_that_loses_clips_is_refused(tasks, tmp_path):
         predict(tasks, lambda task: lambda clips: [Prediction({"sad": 1.0})], tmp_path, {}, 2, quiet=True)
 
 
-def test_scores_of_synonyms_add_up_and_lost_classes_are_named():
+def test_scores_of_synonyms_add_up():
     assert restricted({"joy": 0.3, "happy": 0.1, "anger": 0.4, "boredom": 0.2}, ["happy", "angry", "fear"]) == {
         "happy": pytest.approx(0.5),
         "angry": pytest.approx(0.5),
         "fear": 0.0,
     }
     assert restricted({"boredom": 1.0}, ["happy", "sad"]) == {"happy": 0.5, "sad": 0.5}
-    assert missing_classes(["joy", "anger"], ["happy", "fear"]) == ["fear"]
     with pytest.raises(PredictionError, match="score of 'sad' is nan"):
         restricted({"sad": float("nan")}, ["sad", "happy"])
 

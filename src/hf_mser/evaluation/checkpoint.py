@@ -54,12 +54,6 @@ class CheckpointPredictor:
             self._pipe = self._load()
         return self._pipe
 
-    @property
-    def words(self) -> list[str]:
-        """The words among which the model chooses, in the order of its `id2label`."""
-        id2label = self.pipe.model.config.id2label
-        return [id2label[index] for index in sorted(id2label, key=int)]
-
     def __call__(self, clips: Sequence[Clip]) -> list[Prediction]:
         """Scores, and where the model has them embeddings, of some clips in one batch."""
         if self.pipe.task == "audio-classification":
@@ -73,7 +67,11 @@ class CheckpointPredictor:
 
             return EMBEDDED_CHECKPOINT
         folder = Path(self.model).expanduser()
-        return folder if folder.is_dir() else None
+        if not folder.is_dir():
+            return None
+        if not (folder / "config.json").is_file():
+            raise ModelNotFoundError(f"{folder} holds no config.json, so it is no checkpoint.")
+        return folder
 
     def _load(self) -> Any:
         from transformers import AutoConfig, pipeline
@@ -84,8 +82,6 @@ class CheckpointPredictor:
         where = str(folder) if folder is not None else str(self.model)
         if folder is None and where.startswith((".", "/", "~")):
             raise ModelNotFoundError(f"There is no checkpoint {where}. Give a folder or a name on the Hub.")
-        if folder is not None and not (folder / "config.json").is_file():
-            raise ModelNotFoundError(f"{folder} holds no config.json, so it is no checkpoint.")
         options: dict[str, Any] = {"revision": self.revision} if self.revision else {}
         ours = AutoConfig.from_pretrained(where, **options).model_type == MSERConfig.model_type
         task: Any = "speech-emotion" if ours else "audio-classification"

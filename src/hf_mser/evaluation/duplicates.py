@@ -29,7 +29,7 @@ BANDS, MODULATIONS = 12, 80
 """Bands of the spectrum, and rates of modulation (up to 10 Hz) in each."""
 LOWEST_HZ, HIGHEST_HZ = 100.0, 3500.0
 """The part of the spectrum that every speech codec keeps."""
-CANDIDATE_SIMILARITY = 0.8
+CANDIDATE_SIMILARITY = 0.9
 SAME_WAVE = 0.75
 """Coincidence of the waves from which two clips are one recording: a codec leaves 0.97, two takes have 0.5."""
 _WINDOW, _HOP, _CIRCLE = 512, 256, 512

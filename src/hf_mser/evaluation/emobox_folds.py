@@ -7,6 +7,7 @@ many of its test speakers were trained on; our own folds are `within-corpus`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from ..corpora.emobox import ManifestEntry, read_fold
@@ -62,7 +63,7 @@ def _tasks(corpus: Path, pool: Pool, seed: int) -> Iterable[Task]:
         total = len({clip.speaker_key for clip in task.test})
         shared = len(task.shared_speakers)
         notes.append(f"{corpus.name} fold {fold}: {shared} of {total} test speakers are trained on")
-        yield Task(**{**vars(task), "notes": tuple(notes)})
+        yield replace(task, notes=tuple(notes))
 
 
 def _folds(folder: Path) -> list[int]:
@@ -74,7 +75,7 @@ def _by_stem(clips: Sequence[Clip]) -> dict[str, Clip]:
     """File names without folder and ending identify clips; names that occur twice are of no use."""
     stems: dict[str, Clip | None] = {}
     for clip in clips:
-        stem = PurePosixPath(clip.name).stem
+        stem = PurePosixPath(clip.name).stem.lower()  # CASIA comes in two spellings
         stems[stem] = clip if stem not in stems else None
     return {stem: clip for stem, clip in stems.items() if clip is not None}
 
@@ -84,7 +85,7 @@ def _clips(entries: Sequence[ManifestEntry], by_stem: dict[str, Clip]) -> Clips:
     found = []
     for entry in entries:
         parts = PurePosixPath(entry.wav).with_suffix("").parts
-        names = ["_".join(parts[-count:]) for count in (1, 2, 3) if count <= len(parts)]
+        names = ["_".join(parts[-count:]).lower() for count in (1, 2, 3) if count <= len(parts)]
         clip = next((by_stem[name] for name in names if name in by_stem), None)
         if clip is not None:
             found.append(clip)

@@ -72,17 +72,6 @@ def restricted(scores: Mapping[str, float], classes: Sequence[str]) -> dict[str,
     return {name: score / total for name, score in kept.items()}
 
 
-def missing_classes(words: Sequence[str], classes: Sequence[str]) -> list[str]:
-    """The classes that no word of the model means.
-
-    Example:
-        >>> missing_classes(["joy", "sadness"], ["happy", "sad", "fear"])
-        ['fear']
-    """
-    known = {*words, *(emotion_of(word) for word in words)}
-    return [name for name in classes if name not in known]
-
-
 def _checked(word: str, score: float) -> float:
     value = float(score)
     if not np.isfinite(value) or value < 0:

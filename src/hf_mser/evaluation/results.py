@@ -45,7 +45,16 @@ def results_of(
         "format": FORMAT,
         "model": dict(identity),
         "protocol": {"name": protocol.name, "description": protocol.description},
-        "notes": [RESTRICTION, INTERVALS, *dict.fromkeys(note for task in tasks for note in task.notes)],
+        "notes": [
+            RESTRICTION,
+            INTERVALS,
+            *dict.fromkeys(note for task in tasks for note in task.notes),
+            *(
+                f"{entry['corpus']}: the model has no word for {', '.join(entry['never_scored'])}"
+                for entry in entries
+                if entry["never_scored"]
+            ),
+        ],
         "mean": _mean(list(grouped), entries, counts),
         "languages": _languages(entries),
         "results": entries,
@@ -74,6 +83,7 @@ def _entry(
         "n": len(lines),
         "speakers": counts.n_speakers,
         "classes": list(task.classes),
+        "never_scored": _never_scored(lines, task.classes),
         **metrics.measure(confusion),
         "UAR": float(metrics.unweighted_accuracy(confusion)),
         "intervals": intervals.measure_intervals(counts),
@@ -91,6 +101,11 @@ def _counts(lines: Sequence[Line], classes: Sequence[str]) -> SpeakerCounts:
     columns = ([line[key] for line in lines] for key in ("reference", "label", "speaker"))
     references, labels, speakers = columns
     return count_by_speaker(references, labels, speakers, classes, [line["corpus"] for line in lines])
+
+
+def _never_scored(lines: Sequence[Line], classes: Sequence[str]) -> list[str]:
+    """The classes to which no answer gives any weight: the model does not know them."""
+    return [name for name in classes if all(line["scores"][name] == 0 for line in lines)]
 
 
 def _by(lines: Sequence[Line], key: str, classes: Sequence[str]) -> dict[str, Any]:
