@@ -211,10 +211,12 @@ class SpeechEmotionPipeline(ChunkPipeline):
 
         The base class would hand batches to a tokenizer's padding, which knows nothing of features. Here raw
         windows are collected, those of similar length together, and the processor pads their features. With
-        several clips a thread decodes the next ones while the model listens.
+        a list a thread decodes the next ones while the model listens.
         """
-        windows = (window for source in inputs for window in self.preprocess(source, **preprocess_params))
-        if not (isinstance(inputs, list) and len(inputs) == 1):
+        windows: Iterator[dict[str, Any]] = (
+            window for source in inputs for window in self.preprocess(source, **preprocess_params)
+        )
+        if isinstance(inputs, list) and len(inputs) > 1:  # a stream may not like to be read before it is asked
             windows = read_ahead(windows, batch_size)
         heard: dict[int, dict[str, Any]] = {}  # by their place in the input, as long as an earlier one is missing
         place = 0
