@@ -338,6 +338,13 @@ def test_half_precision_keeps_the_connector_in_float32(tmp_path, heard, dtype):
     torch.testing.assert_close(scores, model.score_emotions(**heard), atol=1.0, rtol=0.05)
 
 
+@pytest.mark.parametrize("name", ["dtype", "torch_dtype"])  # the second is the old name
+def test_the_type_of_the_weights_is_chosen_at_loading(tmp_path, name):
+    tiny_model().save_pretrained(tmp_path)
+    for dtype, expected in (("auto", torch.float32), ("float16", torch.float16), (torch.bfloat16, torch.bfloat16)):
+        assert MSERForEmotionGeneration.from_pretrained(tmp_path, **{name: dtype}).text_model.dtype == expected
+
+
 @pytest.mark.parametrize("device_map", ["cpu", "auto", {"": "cpu"}])
 def test_device_map(tmp_path, heard, device_map):
     model = tiny_model()

@@ -140,15 +140,19 @@ class MSERPreTrainedModel(PreTrainedModel):
     ) -> Any:
         """As in every Transformers model. A connector checkpoint fetches its backbones and checks their hash."""
         wants_info = kwargs.pop("output_loading_info", False)
+        if "torch_dtype" in kwargs:  # the old name
+            kwargs.setdefault("dtype", kwargs.pop("torch_dtype"))
         if pretrained_model_name_or_path is None:
             return super().from_pretrained(None, *model_args, output_loading_info=wants_info, **kwargs)
         hub = {name: kwargs[name] for name in (*HUB_ARGUMENTS, "revision", "subfolder") if name in kwargs}
         config = kwargs.get("config")
         if not isinstance(config, PreTrainedConfig):  # remote code may load its config class twice
+            # Not for the config, which would take "auto" for the name of a type.
+            dtype = {"dtype": kwargs.pop("dtype")} if "dtype" in kwargs else {}
             config, kwargs = cls.config_class.from_pretrained(
                 config or pretrained_model_name_or_path, return_unused_kwargs=True, **{**kwargs, **hub}
             )
-            kwargs.update(hub)
+            kwargs |= hub | dtype
         kwargs["config"] = config
         if config.connector_only:
             connector, _ = read_weights(pretrained_model_name_or_path, **hub)
