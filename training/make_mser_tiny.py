@@ -54,7 +54,7 @@ def main() -> None:
     log("start", {"recipe": recipe.as_dict(), "clips": len(spectra[0].frames), "data_sha256": _fingerprint(work)})
     ask_teacher(arguments.teacher, work, spectra, encoder.teacher_layers)
     teacher_width = WhisperConfig.from_pretrained(arguments.teacher).d_model
-    weights = distil(encoder, work, spectra, teacher_width, recipe.seed, log.stage("encoder"))
+    weights = distil(encoder, work, read_clips(work), spectra, teacher_width, recipe.seed, log.stage("encoder"))
 
     tokenizer, decoder = _decoder(recipe, work, log)
 

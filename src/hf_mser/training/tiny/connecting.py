@@ -18,7 +18,7 @@ from ...connector import EmotionQFormer
 from ...emotions import EMOTIONS
 from ...objectives.contrastive import EmotionContrastive
 from ...speech_encoder import TrueLengthWhisperEncoder
-from .clips import Clip, Spectra, emotions_of
+from .clips import Clip, Spectra, balanced, emotions_of
 from .distillation import student_frames
 from .domains import Views, measure, stacked
 from .recipe import ConnectorRecipe, DecoderRecipe
@@ -178,7 +178,7 @@ class _Lessons:
         self.emotion = emotions_of(clips)
         taken = np.isin(corpus, list(corpora or np.unique(corpus)))
         self.labelled = np.flatnonzero(taken & (self.emotion >= 0))
-        self.weights = self._balance(corpus[self.labelled], self.emotion[self.labelled])
+        self.weights = balanced(corpus[self.labelled], self.emotion[self.labelled], recipe.corpus_power)
         chosen = np.flatnonzero(taken)
         own = torch.from_numpy(chosen)
         self.place = np.full(len(clips), -1)
@@ -190,16 +190,6 @@ class _Lessons:
             for version, length in zip(versions, lengths, strict=True)
         ]
         self._ready: list[np.ndarray] = []
-
-    def _balance(self, corpus: np.ndarray, emotion: np.ndarray) -> np.ndarray:
-        """Emotions equal within a corpus; a corpus counts with a power of its size."""
-        weights = np.zeros(len(corpus))
-        for name in np.unique(corpus):
-            own = corpus == name
-            kinds, number = np.unique(emotion[own], return_counts=True)
-            size = own.sum() ** self.recipe.corpus_power / len(kinds)
-            weights[own] = size / number[np.searchsorted(kinds, emotion[own])]
-        return weights / weights.sum()
 
     def batch(self) -> tuple[Tensor, Tensor, dict[str, Tensor], Tensor]:
         if not self._ready:

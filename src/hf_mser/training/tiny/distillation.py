@@ -2,7 +2,8 @@
 
 The teacher's middle layers carry emotion. Layer by layer the student predicts the teacher's frames, and what
 the connector will read of them: their mean and deviation over the clip. Half of the time the student hears
-the clip through another room or telephone, while the teacher heard it clean.
+the clip through another room or telephone, while the teacher heard it clean. Towards the end it is also asked
+for the emotion, from the same statistics, so that what little it cannot learn is not what matters.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import copy
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +21,9 @@ from torch.nn import functional as F
 from transformers.models.whisper.configuration_whisper import WhisperConfig
 
 from ...backbones import speech_encoder_weights
+from ...emotions import EMOTIONS
 from ...speech_encoder import TrueLengthWhisperEncoder
-from .clips import Spectra, by_length, features
+from .clips import Clip, Spectra, balanced, by_length, emotions_of, features
 from .recipe import EncoderRecipe
 from .recording import recorded
 
@@ -87,6 +89,7 @@ def ask_teacher(teacher: str | Path, folder: Path, versions: list[Spectra], laye
 def distil(
     recipe: EncoderRecipe,
     folder: Path,
+    clips: Sequence[Clip],
     versions: list[Spectra],
     teacher_width: int,
     seed: int,
@@ -94,7 +97,7 @@ def distil(
 ) -> dict[str, Tensor]:
     """Train the student; its weights. Goes on from `student.pt` in the folder after an interruption."""
     torch.manual_seed(seed)
-    lessons = _Lessons(recipe, folder, versions, teacher_width)
+    lessons = _Lessons(recipe, folder, clips, versions, teacher_width)
     master = _Pupil(recipe, teacher_width)
     # The working copy is in bfloat16, which processors multiply fast; the weights that learn are in float32.
     working = copy.deepcopy(master).bfloat16()
@@ -117,7 +120,7 @@ def distil(
             warm = min(1.0, (epoch * steps_per_epoch + number + 1) / 60)
             rate = recipe.learning_rate * warm * (0.02 + 0.49 * (1 + np.cos(np.pi * min(1.0, progress))))
             _copy(master, working)
-            loss, parts = lessons.loss(working, batch, random)
+            loss, parts = lessons.loss(working, batch, random, progress >= recipe.emotion_from)
             working.zero_grad()
             loss.backward()
             _step(optimizer, master, working, rate)
@@ -137,14 +140,22 @@ class _Pupil(nn.Module):
         self.student = new_student(recipe)
         layers = range(len(recipe.student_layers))
         self.to_frames = nn.ModuleList(nn.Linear(recipe.width, teacher_width) for _ in layers)
+        self.to_emotion = nn.Linear(2 * recipe.width * len(layers), len(EMOTIONS))
+        nn.init.zeros_(self.to_emotion.weight)
         self.to_deviation = nn.ModuleList(nn.Linear(2 * recipe.width, teacher_width) for _ in layers)
 
 
 class _Lessons:
     """Batches of clips with the teacher's answers, and how far the student is from them."""
 
-    def __init__(self, recipe: EncoderRecipe, folder: Path, versions: list[Spectra], teacher_width: int) -> None:
+    def __init__(
+        self, recipe: EncoderRecipe, folder: Path, clips: Sequence[Clip], versions: list[Spectra], teacher_width: int
+    ) -> None:
         self.recipe, self.versions = recipe, versions
+        self.corpus = np.array([clip.corpus for clip in clips])
+        self.emotion = emotions_of(clips)
+        self.weight = balanced(self.corpus, self.emotion)
+        self.usual = _Usual()
         self.longest = int(recipe.longest_seconds * FRAMES_PER_SECOND)
         layers = len(recipe.teacher_layers)
         self.targets = [
@@ -178,7 +189,7 @@ class _Lessons:
         return [[(int(version[clip]), int(clip)) for clip in batches[i]] for i in random.permutation(len(batches))]
 
     def loss(
-        self, pupil: _Pupil, batch: list[tuple[int, int]], random: np.random.Generator
+        self, pupil: _Pupil, batch: list[tuple[int, int]], random: np.random.Generator, with_emotion: bool
     ) -> tuple[Tensor, dict[str, float]]:
         """Squared distance to the teacher: frames, and mean and deviation over the clip."""
         log_power, targets, lengths = self._read(batch, random)
@@ -192,6 +203,7 @@ class _Lessons:
         real = (torch.arange(targets.shape[1])[None] < lengths[:, None])[:, offset::2, None]
         total = torch.zeros(())
         parts: dict[str, float] = {}
+        statistics = []
         for layer in range(frames.shape[1]):
             own = frames[:, layer, offset::2]
             wanted = ((targets[:, offset::2, layer].float() - self.mean[layer]) / self.std[layer]).bfloat16()
@@ -200,6 +212,7 @@ class _Lessons:
             distance = distance / (real.sum() * wanted.shape[-1])
             mean, std = _statistics(wanted, real)
             own_mean, own_std = _statistics(own, real)
+            statistics += [own_mean, own_std]
             answer_mean, _ = _statistics(answer, real)
             off_mean = ((answer_mean - mean) / self.mean_spread[layer]).square().mean()
             answer_std = pupil.to_deviation[layer](torch.cat([own_mean, own_std], 1).bfloat16()).float()
@@ -207,7 +220,35 @@ class _Lessons:
             total = total + distance + self.recipe.mean_weight * off_mean + self.recipe.deviation_weight * off_std
             values = {"frames": distance, "mean": off_mean, "deviation": off_std}
             parts |= {f"{name}_{layer}": value.item() for name, value in values.items()}
+        if with_emotion:
+            off_emotion = self._emotion_loss(pupil, torch.cat(statistics, 1), batch, random)
+            total = total + self.recipe.emotion_weight * off_emotion
         return total, parts
+
+    def _emotion_loss(
+        self, pupil: _Pupil, statistics: Tensor, batch: list[tuple[int, int]], random: np.random.Generator
+    ) -> Tensor:
+        """Cross-entropy of a linear layer on the statistics, against all clips' usual or the corpus' own."""
+        known = [
+            row
+            for row, (v, clip) in enumerate(batch)
+            if self.emotion[clip] >= 0 and not self.versions[v].reversed[clip]
+        ]
+        if not known:
+            return torch.zeros(())
+        clips = np.array([batch[row][1] for row in known])
+        chosen = statistics[torch.tensor(known)]
+        of_all = self.usual.standardise(chosen, "")
+        of_corpus = torch.zeros_like(chosen)
+        for corpus in np.unique(self.corpus[clips]):
+            rows = torch.from_numpy(np.flatnonzero(self.corpus[clips] == corpus))
+            of_corpus[rows] = self.usual.standardise(chosen[rows], corpus)
+        first = torch.from_numpy(random.random((len(known), 1))) < 0.5
+        seen = F.dropout(torch.where(first, of_all, of_corpus), 0.3).clamp(-6, 6)
+        scores = F.linear(seen, pupil.to_emotion.weight.float(), pupil.to_emotion.bias.float())
+        weight = torch.from_numpy(self.weight[clips]).float()
+        wanted = torch.from_numpy(self.emotion[clips])
+        return (F.cross_entropy(scores, wanted, reduction="none") * weight).sum() / weight.sum()
 
     def _read(self, batch: list[tuple[int, int]], random: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
         spectra, targets = [], []
@@ -223,6 +264,29 @@ class _Lessons:
         lengths = torch.tensor([len(values) for values in targets])
         padded = pad(spectra, batch_first=True, padding_value=-10.0).transpose(1, 2)
         return padded, pad(targets, batch_first=True), lengths
+
+
+class _Usual:
+    """Slowly moving mean and deviation of statistics, for all clips and for each corpus."""
+
+    SPEED = 0.02
+    FULL_BATCH = 16
+
+    def __init__(self) -> None:
+        self._mean: dict[str, Tensor] = {}
+        self._square: dict[str, Tensor] = {}
+        self._seen: dict[str, int] = {}
+
+    def standardise(self, rows: Tensor, name: str) -> Tensor:
+        with torch.no_grad():
+            mean, square = rows.mean(0), rows.square().mean(0)
+            old_mean, old_square = self._mean.get(name, mean), self._square.get(name, square)
+            self._seen[name] = self._seen.get(name, 0) + 1
+            step = max(self.SPEED * min(1.0, len(rows) / self.FULL_BATCH), 1 / self._seen[name])
+            self._mean[name] = old_mean + step * (mean - old_mean)
+            self._square[name] = old_square + step * (square - old_square)
+            deviation = (self._square[name] - self._mean[name].square()).clamp(min=1e-4).sqrt()
+        return (rows - self._mean[name]) / deviation
 
 
 def _statistics(values: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:

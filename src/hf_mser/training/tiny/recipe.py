@@ -26,7 +26,7 @@ class EncoderRecipe:
     slowest: float = 0.74
     fastest: float = 1.34
     reversed_share: float = 0.15  # played backwards: speech sounds that no corpus has
-    epochs: int = 18
+    epochs: int = 16
     seconds_per_batch: float = 64.0
     longest_seconds: float = 6.0
     learning_rate: float = 1e-3
@@ -34,6 +34,8 @@ class EncoderRecipe:
     recorded_share: float = 0.5  # batches heard through random recording conditions, against clean targets
     mean_weight: float = 0.25
     deviation_weight: float = 0.15
+    emotion_weight: float = 0.5
+    emotion_from: float = 0.65  # the share of the training after which the student is also asked for the emotion
 
 
 @dataclass(frozen=True)

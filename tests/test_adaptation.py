@@ -1,0 +1,96 @@
+"""Adaptation: the statistics it writes, what it leaves alone, and what it refuses."""
+
+import numpy as np
+import pytest
+import torch
+
+from hf_mser.adaptation import AdaptationError, adapt
+from hf_mser.commands import adapt as command
+
+RATE = 16_000
+
+
+@pytest.fixture
+def checkpoint():
+    from hf_mser import load_embedded
+
+    return load_embedded()
+
+
+def clips(count: int, seed: int = 0) -> list[np.ndarray]:
+    random = np.random.default_rng(seed)
+    return [random.normal(0, 0.1, int(random.integers(8_000, 24_000))).astype(np.float32) for _ in range(count)]
+
+
+@torch.no_grad()
+def statistics_of(model, processor, sources) -> torch.Tensor:
+    """Clip by clip, without batches: an independent reading of the same numbers."""
+    rows = []
+    for source in sources:
+        features, mask = processor.extract_features([source])
+        frames, _ = model.encode_speech(features, mask)
+        normed = torch.nn.functional.layer_norm(frames, frames.shape[-1:])[0].double()
+        rows.append(torch.stack([normed.mean(1), (normed.var(1, correction=0) + 1e-5).sqrt()], 1))
+    return torch.stack(rows)
+
+
+def test_statistics_become_those_of_the_clips(checkpoint):
+    model, processor = checkpoint
+    sources = clips(7)
+    rows = statistics_of(model, processor, sources)
+    report = adapt(model, processor, sources, sampling_rate=RATE, batch_size=3, prior_clips=0)
+    assert report.weight == 1.0 and report.clips == 7
+    assert report.seconds == pytest.approx(sum(map(len, sources)) / RATE)
+    torch.testing.assert_close(model.connector.statistics_mean.double(), rows.mean(0), atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(model.connector.statistics_std.double(), rows.std(0, correction=0), atol=2e-3, rtol=5e-2)
+
+
+def test_few_clips_move_the_statistics_in_proportion(checkpoint):
+    model, processor = checkpoint
+    sources = clips(5)
+    before = model.connector.statistics_mean.clone()
+    own = statistics_of(model, processor, sources).mean(0).float()
+    report = adapt(model, processor, sources, sampling_rate=RATE, prior_clips=15.0)
+    assert report.weight == pytest.approx(0.25)
+    expected = before + 0.25 * (own - before)
+    torch.testing.assert_close(model.connector.statistics_mean, expected, atol=1e-3, rtol=1e-3)
+
+
+def test_no_weight_changes(checkpoint):
+    model, processor = checkpoint
+    before = {name: tensor.clone() for name, tensor in model.named_parameters()}
+    adapt(model, processor, clips(4), sampling_rate=RATE)
+    assert all(torch.equal(before[name], tensor) for name, tensor in model.named_parameters())
+
+
+def test_the_result_is_saved_and_loaded(checkpoint, tmp_path):
+    from hf_mser import MSERForEmotionGeneration
+
+    model, processor = checkpoint
+    adapt(model, processor, clips(4), sampling_rate=RATE)
+    model.save_pretrained(tmp_path)
+    again = MSERForEmotionGeneration.from_pretrained(tmp_path)
+    for name, tensor in model.connector.domain.items():
+        torch.testing.assert_close(again.connector.domain[name], tensor)
+
+
+def test_one_clip_is_too_few(checkpoint):
+    with pytest.raises(AdaptationError, match="too few"):
+        adapt(*checkpoint, clips(1), sampling_rate=RATE)
+
+
+def test_command_adapts_and_reports_bad_files(tmp_path, capsys):
+    import soundfile
+
+    from hf_mser.cli import main
+
+    folder, output = tmp_path / "clips", tmp_path / "adapted"
+    folder.mkdir()
+    for number, samples in enumerate(clips(3)):
+        soundfile.write(folder / f"{number}.wav", samples, RATE)
+    assert main(["adapt", str(folder), "--output", str(output)]) == 0
+    assert (output / "config.json").is_file()
+    (folder / "bad.wav").write_bytes(b"no audio")
+    assert main(["adapt", str(folder), "--output", str(output)]) == 1
+    assert "bad.wav" in capsys.readouterr().err
+    assert command.add_subcommand.__doc__
