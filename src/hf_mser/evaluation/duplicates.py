@@ -163,18 +163,28 @@ def _coincidence(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def _fingerprints(clips: Sequence[Clip], load: Load, cache: Path | None, processes: int) -> np.ndarray:
-    path = cache / f"{_digest(clips)}.npy" if cache else None
+    """The fingerprints of all clips, kept corpus by corpus."""
+    prints = np.zeros((len(clips), BANDS * MODULATIONS), dtype=np.float32)
+    members: dict[str, list[int]] = {}
+    for position, clip in enumerate(clips):
+        members.setdefault(clip.corpus, []).append(position)
+    for positions in members.values():
+        prints[positions] = _of_corpus([clips[position] for position in positions], load, cache, processes)
+    return prints
+
+
+def _of_corpus(clips: Sequence[Clip], load: Load, cache: Path | None, processes: int) -> np.ndarray:
+    path = cache / f"{clips[0].corpus}-{_digest(clips)}.npy" if cache else None
     if path and path.is_file():
         return np.asarray(np.load(path))
     if processes > 1 and load is load_clip:
         with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-            prints = list(pool.map(_fingerprint_of, clips, chunksize=64))
+            prints = np.stack(list(pool.map(_fingerprint_of, clips, chunksize=64)))
     else:
-        prints = [fingerprint(load(clip)) for clip in clips]
-    array = np.stack(prints) if prints else np.zeros((0, BANDS * MODULATIONS), np.float32)
+        prints = np.stack([fingerprint(load(clip)) for clip in clips])
     if path:
-        write_array(path, array)
-    return array
+        write_array(path, prints)
+    return prints
 
 
 def _fingerprint_of(clip: Clip) -> np.ndarray:
