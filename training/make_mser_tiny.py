@@ -52,8 +52,8 @@ def main() -> None:
     )
     spectra = [Spectra(work, version) for version in range(1 + encoder.speeds)]
     log("start", {"recipe": recipe.as_dict(), "clips": len(spectra[0].frames), "data_sha256": _fingerprint(work)})
-    ask_teacher(arguments.teacher, work, spectra, encoder.teacher_layers)
     teacher_width = WhisperConfig.from_pretrained(arguments.teacher).d_model
+    ask_teacher(arguments.teacher, work, spectra, encoder.teacher_layers, teacher_width)
     weights = distil(encoder, work, read_clips(work), spectra, teacher_width, recipe.seed, log.stage("encoder"))
 
     tokenizer, decoder = _decoder(recipe, work, log)

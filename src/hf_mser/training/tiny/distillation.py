@@ -59,29 +59,37 @@ def new_student(recipe: EncoderRecipe) -> TrueLengthWhisperEncoder:
     return student
 
 
-@torch.no_grad()
-def ask_teacher(teacher: str | Path, folder: Path, versions: list[Spectra], layers: tuple[int, ...]) -> None:
-    """Write the teacher's frames, normalised, for every version: `targets-N.f16` (frames, layers, width)."""
+def teacher_frames(
+    teacher: str | Path, spectra: Spectra, layers: tuple[int, ...]
+) -> Iterator[tuple[np.ndarray, Tensor, np.ndarray]]:
+    """(clips, normalised frames (batch, layers, time, width), lengths) of a Whisper checkpoint's encoder."""
     config = WhisperConfig.from_pretrained(teacher)
     encoder = TrueLengthWhisperEncoder(config, layers)
     weights, _ = speech_encoder_weights(teacher)
     wanted = encoder.state_dict()
     encoder.load_state_dict({name: tensor.float() for name, tensor in weights.items() if name in wanted})
     encoder.eval()
+    for batch in by_length(spectra.frames, 60 * FRAMES_PER_SECOND):
+        log_power, mask = _padded(spectra, batch)
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+            frames, _ = encoder(features(log_power, mask), mask)
+        yield batch, F.layer_norm(frames.float(), frames.shape[-1:]), spectra.frames[batch]
+
+
+def ask_teacher(
+    teacher: str | Path, folder: Path, versions: list[Spectra], layers: tuple[int, ...], width: int
+) -> None:
+    """Write the teacher's frames for every version: `targets-N.f16` (frames, layers, width)."""
     for spectra in versions:
         path = folder / f"targets-{spectra.version}.f16"
         if path.exists():
             continue
-        shape = (int(spectra.frames.sum()), len(layers), config.d_model)
+        shape = (int(spectra.frames.sum()), len(layers), width)
         targets = np.memmap(f"{path}.part", np.float16, "w+", shape=shape)
-        for batch in by_length(spectra.frames, 60 * FRAMES_PER_SECOND):
-            log_power, mask = _padded(spectra, batch)
-            with torch.autocast("cpu", torch.bfloat16):
-                frames, _ = encoder(features(log_power, mask), mask)
-            frames = F.layer_norm(frames.float(), frames.shape[-1:]).transpose(1, 2)
+        for batch, frames, lengths in teacher_frames(teacher, spectra, layers):
             for row, clip in enumerate(batch):
-                start, count = spectra.starts[clip], spectra.frames[clip]
-                targets[start : start + count] = frames[row, :count].numpy()
+                start = spectra.starts[clip]
+                targets[start : start + lengths[row]] = frames[row, :, : lengths[row]].transpose(0, 1).numpy()
         targets.flush()
         os.replace(f"{path}.part", path)
 
