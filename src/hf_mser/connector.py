@@ -96,15 +96,20 @@ class EmotionQFormer(nn.Module):
         # The layers' scales differ by orders: each is normalised before anything else.
         frames = nn.functional.layer_norm(frames.float(), frames.shape[-1:])
         tokens = self.query_tokens.expand(frames.shape[0], -1, -1)
+        of_statistics = None
         if self.config.num_statistics_tokens:
             statistics = (self.pool_statistics(frames, mask) - domain["statistics_mean"]) / domain["statistics_std"]
             of_statistics = self.statistics_projection(statistics.flatten(1))
-            tokens = torch.cat([tokens, of_statistics.unflatten(1, (-1, self.config.hidden_size))], dim=1)
+            of_statistics = of_statistics.unflatten(1, (-1, self.config.hidden_size))
+            tokens = torch.cat([tokens, of_statistics], dim=1)
         heard = self.qformer(
             query_embeds=tokens,
             encoder_hidden_states=self.mix_layers(frames, domain["frame_mean"], domain["frame_std"]),
             encoder_attention_mask=None if mask is None else mask.long(),
         ).last_hidden_state
+        if of_statistics is not None:
+            # Around the Q-Former as well as through it: a linear reading of the statistics stays within reach.
+            heard = heard + nn.functional.pad(of_statistics, (0, 0, self.config.num_query_tokens, 0))
         groups = heard.split((self.config.num_query_tokens, self.config.num_statistics_tokens), dim=1)
         summary = torch.cat([group.mean(dim=1) for group in groups if group.shape[1]], dim=-1)
         return ConnectorOutput(
