@@ -48,9 +48,10 @@ def train(folder: Path, shared: Path, steps: int, report: Any) -> None:
         f"data.root={shared}/corpora",
         f"output_dir={folder}/run",
         f"cache.folder={folder}/cache",
-        "data.train.0.clips_per_emotion=16",
-        "per_device_train_batch_size=12",
+        "data.train.0.clips_per_emotion=8",
+        "per_device_train_batch_size=6",
         "gradient_accumulation_steps=2",
+        "emotions_per_batch=6",
         f"max_steps={steps}",
         "logging_steps=1",
         "save_strategy=steps",
@@ -59,7 +60,7 @@ def train(folder: Path, shared: Path, steps: int, report: Any) -> None:
         "load_best_model_at_end=false",
         "report_to=none",
         "disable_tqdm=true",
-        "standardize_clips=24",
+        "standardize_clips=12",
     ]
     recipe = load_recipe(RECIPE, overrides)
     args = training_arguments(recipe)

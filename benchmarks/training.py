@@ -166,8 +166,10 @@ def main() -> None:
         answer = context.Queue()
         child = context.Process(target=measure, args=(way, options.shared, options.steps, options.batch, answer))
         child.start()
-        rows.append(answer.get(timeout=1800))
         child.join()
+        if child.exitcode != 0:
+            raise SystemExit(f"{way} failed with status {child.exitcode}")
+        rows.append(answer.get())
         print(json.dumps(rows[-1]))
     by_way = {row["way"]: row for row in rows}
     faster = {

@@ -105,6 +105,11 @@ def test_overrides_reach_every_place(tmp_path):
     assert recipe.resume is True
 
 
+def test_a_bare_no_is_a_strategy_and_not_false():
+    recipe = parse_recipe(changed(training__eval_strategy=yaml.safe_load("no")))
+    assert recipe.training["eval_strategy"] == "no"
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [

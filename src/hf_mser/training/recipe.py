@@ -344,6 +344,8 @@ def _check_training(training: dict[str, Any], where: str) -> None:
     for name, value in training.items():
         if name not in known:
             raise RecipeError(f"{where}: there is no key `{name}`. {nearest(name, known)}")
+        if name.endswith("_strategy") and value is False:
+            training[name] = value = "no"  # YAML reads a bare `no` as false
         default = known[name].default
         kind = type(default) if isinstance(default, (bool, int, float)) else None
         if kind is int and isinstance(value, float):
