@@ -8,10 +8,15 @@ from collections.abc import Iterator
 from typing import IO, Any
 
 from ..audio import AudioError
+from ..errors import MSERError
 from .inputs import NamedClip, expand
 from .writers import CsvWriter, JsonlWriter, JsonWriter, TableWriter
 
 FORMATS = ("table", "json", "jsonl", "csv")
+
+
+class ModelNotFoundError(MSERError, OSError):
+    """No checkpoint stands behind the name that was given."""
 
 
 def add_subcommand(subparsers: Any) -> None:
@@ -33,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Predict; 0 if all inputs were heard, 1 if some failed."""
     clips = expand(arguments.input)
     pipe = load_pipeline(arguments.model)
-    labels = _words(arguments.labels) or pipe.model.config.labels
+    labels = pipe.model.config.labels if arguments.labels is None else _words(arguments.labels)
     options = {"top_k": arguments.top_k, "on_error": arguments.on_error, "batch_size": arguments.batch_size}
     if arguments.labels is not None:
         options["candidate_labels"] = labels
@@ -61,7 +66,10 @@ def load_pipeline(model: str | None) -> Any:
 
     from ..registration import EMBEDDED_CHECKPOINT, TASK
 
-    return pipeline(TASK, model=model or str(EMBEDDED_CHECKPOINT))
+    try:
+        return pipeline(TASK, model=model or str(EMBEDDED_CHECKPOINT))
+    except OSError as error:
+        raise ModelNotFoundError(f"The model {model!r} cannot be loaded: {error}") from error
 
 
 def _records(pipe: Any, clips: list[NamedClip], timeline: bool, options: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -91,8 +99,8 @@ def _by_label(ranked: list[dict[str, Any]]) -> dict[str, float]:
     return {entry["label"]: entry["score"] for entry in ranked}
 
 
-def _words(text: str | None) -> list[str] | None:
-    return None if text is None else [word.strip() for word in text.split(",") if word.strip()]
+def _words(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",") if word.strip()]
 
 
 def _writer(form: str, file: IO[str], labels: list[str], timeline: bool) -> Any:
