@@ -10,7 +10,6 @@ is repeated with random handfuls of clips. Intervals are bootstrapped over speak
 from __future__ import annotations
 
 import argparse
-import copy
 import json
 import os
 from pathlib import Path
@@ -20,10 +19,11 @@ import numpy as np
 import torch
 
 from hf_mser import MSERForEmotionGeneration, MSERProcessor
-from hf_mser.adaptation import adapt
+from hf_mser.adaptation import PRIOR_CLIPS
 from hf_mser.audio import load_audio
 from hf_mser.corpora import load_corpus
 from hf_mser.registration import EMBEDDED_CHECKPOINT
+from hf_mser.training.tiny.domains import between, measure
 
 HANDFULS = (10, 30, 100, 300)
 DRAWS = 3
@@ -40,48 +40,39 @@ def main() -> None:
     processor = MSERProcessor.from_pretrained(arguments.model)
     results = {}
     for folder in arguments.corpora:
-        results[folder.name] = measure(model, processor, folder)
+        results[folder.name] = measure_corpus(model, processor, folder)
         print(folder.name, json.dumps(results[folder.name]["UA"]), flush=True)
         part = arguments.output.with_suffix(".part")
         part.write_text(json.dumps({"protocol": __doc__, "corpora": results}, indent=1), encoding="utf-8")
         os.replace(part, arguments.output)
 
 
-def measure(model: Any, processor: Any, folder: Path) -> dict[str, Any]:
+def measure_corpus(model: Any, processor: Any, folder: Path) -> dict[str, Any]:
     """All figures of one corpus."""
     rows = list(load_corpus(folder))
-    samples = [load_audio(row["audio"])[: 30 * 16_000] for row in rows]
-    labelled = [number for number, row in enumerate(rows) if row["emotion"] is not None]
-    truth = np.array([int(rows[number]["emotion"]) for number in labelled])
+    heard = Heard(model, processor, [load_audio(row["audio"])[: 30 * 16_000] for row in rows])
+    emotion = np.array([-1 if row["emotion"] is None else int(row["emotion"]) for row in rows])
+    labelled = np.flatnonzero(emotion >= 0)
+    truth, own = emotion[labelled], np.unique(emotion[labelled])
     speakers = np.array([str(rows[number]["speaker"]) for number in labelled])
-    heard = encode(model, processor, [samples[number] for number in labelled])
-    own = np.unique(truth)
 
     def figures(scores: np.ndarray) -> dict[str, Any]:
-        chosen = own[scores[:, own].argmax(1)]
+        chosen = own[scores[labelled][:, own].argmax(1)]
         return {
             "own_classes": round(recall(chosen, truth), 1),
-            "all_classes": round(recall(scores.argmax(1), truth), 1),
+            "all_classes": round(recall(scores[labelled].argmax(1), truth), 1),
             "interval_95": interval(chosen, truth, speakers),
         }
 
-    plain = score(model, heard)
-    adapted = copy.deepcopy(model)
-    adapt(adapted, processor, samples, sampling_rate=16_000)
-    after = score(adapted, heard)
-    few: dict[str, Any] = {}
+    everything = np.arange(len(rows))
+    plain, after = heard.scores(None), heard.scores(everything)
     random = np.random.default_rng(0)
+    few = {}
     for count in HANDFULS:
-        values = []
-        for _ in range(DRAWS):
-            chosen = random.choice(len(samples), min(count, len(samples)), replace=False)
-            other = copy.deepcopy(model)
-            adapt(other, processor, [samples[i] for i in chosen], sampling_rate=16_000)
-            scores = score(other, heard)
-            values.append(recall(own[scores[:, own].argmax(1)], truth))
-        few[str(count)] = round(float(np.mean(values)), 1)
+        draws = [random.choice(everything, min(count, len(rows)), replace=False) for _ in range(DRAWS)]
+        few[str(count)] = round(float(np.mean([figures(heard.scores(draw))["own_classes"] for draw in draws])), 1)
     confusion = np.zeros((len(model.config.labels), len(model.config.labels)), int)
-    np.add.at(confusion, (truth, after.argmax(1)), 1)
+    np.add.at(confusion, (truth, after[labelled].argmax(1)), 1)
     return {
         "clips": len(labelled),
         "classes": [model.config.labels[number] for number in own],
@@ -90,26 +81,39 @@ def measure(model: Any, processor: Any, folder: Path) -> dict[str, Any]:
     }
 
 
-@torch.no_grad()
-def encode(model: Any, processor: Any, samples: list[np.ndarray]) -> list[tuple[list[int], Any, Any]]:
-    """The encoder's frames in batches of similar length; they are the same before and after adaptation."""
-    order = sorted(range(len(samples)), key=lambda number: len(samples[number]))
-    batches = []
-    for start in range(0, len(order), 32):
-        rows = order[start : start + 32]
-        features, mask = processor.extract_features([samples[row] for row in rows])
-        frames, frames_mask = model.encode_speech(features, mask)
-        batches.append((rows, frames.half(), frames_mask))
-    return batches
+class Heard:
+    """What the encoder made of all clips: the same before and after adaptation, so it is computed once."""
 
+    @torch.no_grad()
+    def __init__(self, model: Any, processor: Any, samples: list[np.ndarray]) -> None:
+        self.model = model
+        self.batches = []
+        shape = (len(samples), *model.connector.statistics_mean[:, 0].shape)
+        self.means, self.stds, self.lengths = torch.zeros(shape), torch.zeros(shape), torch.zeros(len(samples))
+        order = sorted(range(len(samples)), key=lambda number: len(samples[number]))
+        for start in range(0, len(order), 32):
+            rows = order[start : start + 32]
+            features, features_mask = processor.extract_features([samples[row] for row in rows])
+            frames, mask = model.encode_speech(features, features_mask)
+            if mask is None:
+                mask = torch.ones(len(frames), frames.shape[2], dtype=torch.bool)
+            normed = torch.nn.functional.layer_norm(frames.float(), frames.shape[-1:])
+            self.means[rows], self.stds[rows] = model.connector.pool_statistics(normed, mask).unbind(2)
+            self.lengths[rows] = mask.sum(1).float()
+            self.batches.append((rows, frames.half(), mask))
 
-@torch.no_grad()
-def score(model: Any, heard: list[tuple[list[int], Any, Any]]) -> np.ndarray:
-    """Log-likelihood of every label: (clips, labels)."""
-    scores = np.zeros((sum(len(rows) for rows, _, _ in heard), len(model.config.labels)))
-    for rows, frames, mask in heard:
-        scores[rows] = model.score_emotions(speech_frames=frames.float(), speech_frames_mask=mask).numpy()
-    return scores
+    @torch.no_grad()
+    def scores(self, adapted_to: np.ndarray | None) -> np.ndarray:
+        """Log-likelihood of every label (clips, labels), after `hf_mser.adaptation.adapt` to some of the clips."""
+        domain = self.model.connector.domain
+        if adapted_to is not None:
+            own = measure(self.means[adapted_to], self.stds[adapted_to], self.lengths[adapted_to])
+            domain = between(own, domain, len(adapted_to) / (len(adapted_to) + PRIOR_CLIPS))
+        scores = np.zeros((len(self.means), len(self.model.config.labels)))
+        for rows, frames, mask in self.batches:
+            tokens = self.model.connector(frames.float(), mask, domain).speech_tokens
+            scores[rows] = self.model.score_emotions(speech_tokens=tokens).numpy()
+        return scores
 
 
 def recall(predicted: np.ndarray, truth: np.ndarray) -> float:
