@@ -67,7 +67,8 @@ processes = int(__import__("os").environ.get("WORLD_SIZE", 1))
 args = MSERTrainingArguments(
     output_dir=f"{folder}/run{processes}", per_device_train_batch_size=16 // processes // accumulated,
     gradient_accumulation_steps=accumulated, max_steps=3, logging_steps=1, optim="sgd", learning_rate=0.01,
-    max_grad_norm=0.0, standardize_clips=0, use_cpu=True, disable_tqdm=True, save_strategy="steps", save_steps=2, seed=1,
+    max_grad_norm=0.0, standardize_clips=0, use_cpu=True,
+    disable_tqdm=True, save_strategy="steps", save_steps=2, seed=1,
 )
 trainer = MSERTrainer(model, args, train_dataset=clips, eval_dataset=clips[:13], processing_class=processor)
 trainer.train(resume_from_checkpoint=sys.argv[4:] == ["resume"])

@@ -80,7 +80,10 @@ def _inject(backbone: nn.Module, target: LoraTarget, part: str) -> None:
     from peft import LoraConfig, inject_adapter_in_model
 
     config = LoraConfig(
-        r=target.r, lora_alpha=target.alpha, lora_dropout=target.dropout, target_modules=list(target.targets)
+        r=target.r,
+        lora_alpha=target.alpha,  # type: ignore[arg-type]  # a float is as good as an int
+        lora_dropout=target.dropout,
+        target_modules=list(target.targets),
     )
     try:
         inject_adapter_in_model(config, backbone)

@@ -84,8 +84,7 @@ class MSERTrainingArguments(TrainingArguments):
                 raise TrainingArgumentsError(f"objective is not JSON: {error}") from error
         if self.objective is None:
             self.objective = [dict(term) for term in DEFAULT_OBJECTIVE]
-        label_names: list[str] | None = self.label_names
-        if label_names is None:
+        if getattr(self, "label_names", None) is None:
             self.label_names = ["emotion_id"]
         if self.length_window < 1:
             raise TrainingArgumentsError(f"length_window is {self.length_window}; 1 or more (1 turns it off).")

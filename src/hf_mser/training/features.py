@@ -122,6 +122,19 @@ class FrozenFeatureCache:
         vars(self).update(state)
         self._forget_process()
 
+    def _forget_process(self) -> None:
+        """Everything that belongs to one process: its view of the index, its maps, its shard."""
+        self._entries: dict[str, Entry] = {}
+        self._pending: dict[str, Entry] = {}
+        self._read_up_to: dict[Path, int] = {}
+        self._maps: dict[Path, np.memmap] = {}
+        self._checked: set[str] = set()
+        self._damaged: set[tuple[str, Path, int]] = set()
+        self._warned: set[str] = set()
+        self._shard: Path | None = None
+        self._shard_used = self._shard_size = 0
+        self._full = False
+
     def bytes_on_disk(self) -> int:
         """The size of all shards under the root, of all encoders."""
         return sum(size_of(path) for path in self.root.glob(f"*/*{FRAMES}"))
@@ -257,16 +270,3 @@ class FrozenFeatureCache:
         if kind not in self._warned:
             self._warned.add(kind)
             warnings.warn(message, FeatureCacheWarning, stacklevel=3)
-
-    def _forget_process(self) -> None:
-        """Everything that belongs to one process: its view of the index, its maps, its shard."""
-        self._entries: dict[str, Entry] = {}
-        self._pending: dict[str, Entry] = {}
-        self._read_up_to: dict[Path, int] = {}
-        self._maps: dict[Path, np.memmap] = {}
-        self._checked: set[str] = set()
-        self._damaged: set[tuple[str, Path, int]] = set()
-        self._warned: set[str] = set()
-        self._shard: Path | None = None
-        self._shard_used = self._shard_size = 0
-        self._full = False

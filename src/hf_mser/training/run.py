@@ -108,8 +108,8 @@ def build_model(section: ModelSection) -> tuple[Any, Any]:
         model = MSERForEmotionGeneration.from_pretrained(section.checkpoint, **options)
         return model, MSERProcessor.from_pretrained(section.checkpoint)
     model = MSERForEmotionGeneration.from_backbones(
-        speech=section.speech,
-        text=section.text,
+        speech=str(section.speech),  # a checked section without a checkpoint names both
+        text=str(section.text),
         qformer=section.qformer,
         qformer_config=section.qformer_config or None,
         labels=section.labels,
