@@ -98,7 +98,7 @@ def train_plain(shared: Path, folder: Path, steps: int, batch: int) -> Clock:
     data = load_data(recipe.data, recipe.model.labels, args.seed)
     model, processor = build_model(recipe.model)
     encoder = WhisperEncoder(WhisperConfig.from_pretrained(recipe.model.speech)).eval().requires_grad_(False)
-    llm = AutoModelForCausalLM.from_pretrained(recipe.model.text).eval().requires_grad_(False)
+    llm = AutoModelForCausalLM.from_pretrained(recipe.model.text, dtype=torch.float32).eval().requires_grad_(False)
     sizes = recipe.model.qformer_config
     qformer = Blip2QFormerModel(
         Blip2QFormerConfig(

@@ -30,8 +30,8 @@ def changed(**changes):
 
 @pytest.mark.parametrize("path", sorted(RECIPES.rglob("*.yaml")), ids=lambda path: path.stem)
 def test_every_recipe_of_the_project_is_valid(path):
-    if path.parent.name == "accelerate":
-        pytest.skip("accelerate's own format")
+    if path.parent.name == "accelerate" or path.name == "mser-tiny.yaml":
+        pytest.skip("not a recipe of `mser train`")
     recipe = load_recipe(path)
     assert recipe.data.train
 
