@@ -26,6 +26,7 @@ def assemble(
 ) -> tuple[MSERForEmotionGeneration, MSERProcessor]:
     """Model and processor from the trained parts."""
     layers = recipe.encoder.student_layers
+    decoder.config._name_or_path = ""  # the work folder is nobody else's business
     config = MSERConfig(
         speech_config=student_config(recipe.encoder),
         qformer_config=connector_config(recipe.connector, recipe.encoder.width, len(layers)),
