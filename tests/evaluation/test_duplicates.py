@@ -94,7 +94,8 @@ def test_real_speech_is_found_again_and_two_takes_are_told_apart(shared):
     copies = [Clip("copy", clip.name, None, clip.emotion) for clip in clips[:10]]
     for clip, copy in zip(clips, copies, strict=False):
         sounds[copy.key] = through(0.2 * np.pad(sounds[clip.key], (1111, 3000)), "MP3", "MPEG_LAYER_III")
-    found = find_duplicates([*clips, *copies], lambda clip: sounds[clip.key])
-    assert {(pair.first, pair.second) for pair in found} == {
-        (clip.key, copy.key) for clip, copy in zip(clips, copies, strict=False)
-    }
+    found = {(pair.first, pair.second) for pair in find_duplicates([*clips, *copies], lambda clip: sounds[clip.key])}
+    # CASIA itself holds two recordings twice, once as fear and once as sadness (their waves agree to 0.98 and 0.99).
+    in_casia_itself = {(f"casia/liuchanhg_fear_{n}.ogg", f"casia/liuchanhg_sad_{n}.ogg") for n in (201, 202)}
+    of_copies = {(clip.key, copy.key) for clip, copy in zip(clips, copies, strict=False)}
+    assert found == in_casia_itself | of_copies

@@ -45,7 +45,7 @@ class CheckpointPredictor:
         folder = self._folder()
         if folder is not None:
             return {"name": folder.name, "digest": digest_of(folder)}
-        return {"name": self.model, "revision": self.pipe.model.config._commit_hash}
+        return {"name": self.model, "revision": self._commit()}
 
     @property
     def pipe(self) -> Any:
@@ -61,6 +61,11 @@ class CheckpointPredictor:
         answers = self.pipe([clip.audio for clip in clips], batch_size=len(clips), return_embeddings=True)
         return [_prediction(answer) for answer in answers]
 
+    def _commit(self) -> str | None:
+        from transformers.utils.hub import resolve_revision
+
+        return getattr(resolve_revision(self.model, self.revision), "resolved", self.revision)
+
     def _folder(self) -> Path | None:
         if self.model is None:
             from ..registration import EMBEDDED_CHECKPOINT
@@ -68,6 +73,8 @@ class CheckpointPredictor:
             return EMBEDDED_CHECKPOINT
         folder = Path(self.model).expanduser()
         if not folder.is_dir():
+            if self.model.startswith((".", "/", "~")):
+                raise ModelNotFoundError(f"There is no checkpoint {self.model}. Give a folder or a name on the Hub.")
             return None
         if not (folder / "config.json").is_file():
             raise ModelNotFoundError(f"{folder} holds no config.json, so it is no checkpoint.")
@@ -80,8 +87,6 @@ class CheckpointPredictor:
 
         folder = self._folder()
         where = str(folder) if folder is not None else str(self.model)
-        if folder is None and where.startswith((".", "/", "~")):
-            raise ModelNotFoundError(f"There is no checkpoint {where}. Give a folder or a name on the Hub.")
         options: dict[str, Any] = {"revision": self.revision} if self.revision else {}
         ours = AutoConfig.from_pretrained(where, **options).model_type == MSERConfig.model_type
         task: Any = "speech-emotion" if ours else "audio-classification"
@@ -109,13 +114,15 @@ class CheckpointFactory:
 
     def identity(self, tasks: Sequence[Task]) -> dict[str, Any]:
         """What predicts, over all tasks."""
-        models = dict.fromkeys(self._model_of(task) for task in tasks)
+        models = dict.fromkeys(map(self._model_of, tasks)) if self.by_task else {self.model: None}
         found = [self._predictor(model).identity for model in models]
         whole = found[0] if len(found) == 1 else {"name": self.model, "checkpoints": found}
         return {**whole, "adapted": self.adapt}
 
     def __call__(self, task: Task) -> CheckpointPredictor:
         """The predictor for one task; a checkpoint that serves consecutive tasks is loaded once."""
+        if self.adapt:
+            self._current = None  # an adapted model has left its checkpoint: the next task starts from there again
         predictor = self._predictor(self._model_of(task))
         if self.adapt:
             predictor.pipe.adapt([clip.audio for clip in task.test])
