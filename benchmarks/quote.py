@@ -1,4 +1,4 @@
-"""Copy the tables of benchmarks/results into the README, between their markers.
+"""Copy the tables of benchmarks/results into the README and the cards, between their markers.
 
     python benchmarks/quote.py [--check]
 
@@ -11,6 +11,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
+DOCUMENTS = (ROOT / "README.md", ROOT / "src" / "hf_mser" / "checkpoints" / "mser-tiny" / "README.md")
 MARKED = re.compile(r"(<!-- figures: (?P<name>[\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -25,13 +26,15 @@ def quoted(text: str, results: Path = RESULTS) -> str:
 
 
 def main() -> int:
-    readme = ROOT / "README.md"
-    old = readme.read_text(encoding="utf-8")
-    new = quoted(old)
-    if "--check" in sys.argv:
-        return int(new != old)
-    readme.write_text(new, encoding="utf-8")
-    return 0
+    """Write the documents, or with `--check` say by the exit status whether they are up to date."""
+    stale = False
+    for document in DOCUMENTS:
+        old = document.read_text(encoding="utf-8")
+        new = quoted(old)
+        stale |= new != old
+        if "--check" not in sys.argv:
+            document.write_text(new, encoding="utf-8")
+    return int(stale and "--check" in sys.argv)
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ def test_statistics_become_those_of_the_clips(checkpoint):
     sources = clips(7)
     rows = statistics_of(model, processor, sources)
     report = adapt(model, processor, sources, sampling_rate=RATE, batch_size=3, prior_clips=0)
-    assert report.weight == 1.0 and report.clips == 7
+    assert (report.weight, report.clips) == (1.0, 7)
     assert report.seconds == pytest.approx(sum(map(len, sources)) / RATE)
     torch.testing.assert_close(model.connector.statistics_mean.double(), rows.mean(0), atol=1e-3, rtol=1e-3)
     torch.testing.assert_close(model.connector.statistics_std.double(), rows.std(0, correction=0), atol=2e-3, rtol=5e-2)

@@ -4,15 +4,18 @@ import re
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
-from quote import quoted  # noqa: E402
+from quote import DOCUMENTS, quoted  # noqa: E402
 
 
-def test_figures_are_those_of_the_results_files():
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert quoted(readme) == readme, "run `make figures`"
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.parent.name)
+def test_figures_are_those_of_the_results_files(document):
+    text = document.read_text(encoding="utf-8")
+    assert quoted(text) == text, "run `make figures`"
 
 
 def test_quoting_replaces_the_marked_block_only(tmp_path):

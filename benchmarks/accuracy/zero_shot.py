@@ -45,6 +45,28 @@ def main() -> None:
         part = arguments.output.with_suffix(".part")
         part.write_text(json.dumps({"protocol": __doc__, "corpora": results}, indent=1), encoding="utf-8")
         os.replace(part, arguments.output)
+        arguments.output.with_suffix(".md").write_text(table(results), encoding="utf-8")
+
+
+def table(results: dict[str, Any]) -> str:
+    """The figures as Markdown, with their mean."""
+    rows = []
+    for name, result in results.items():
+        own, adapted, few = (result["UA"][kind] for kind in ("without", "with_all_clips", "with_n_clips"))
+        low, high = own["interval_95"]
+        adapted_low, adapted_high = adapted["interval_95"]
+        rows.append(
+            f"| {name} | {len(result['classes'])} | {result['clips']} "
+            f"| {own['own_classes']:.1f} ({low:.1f}–{high:.1f}) | {few['30']:.1f} | {adapted['own_classes']:.1f} ({adapted_low:.1f}–{adapted_high:.1f}) |"
+        )
+    means = [
+        np.mean([result["UA"][kind]["own_classes"] for result in results.values()])
+        for kind in ("without", "with_all_clips")
+    ]
+    few_mean = np.mean([result["UA"]["with_n_clips"]["30"] for result in results.values()])
+    rows.append(f"| mean | | | {means[0]:.1f} | {few_mean:.1f} | {means[1]:.1f} |")
+    head = "| corpus | classes | clips | UA as it is | adapted to 30 clips | adapted to all clips |"
+    return "\n".join([head, "|---|---:|---:|---|---:|---|", *rows, ""])
 
 
 def measure_corpus(model: Any, processor: Any, folder: Path) -> dict[str, Any]:

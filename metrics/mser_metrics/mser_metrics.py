@@ -79,9 +79,7 @@ class MSERMetrics(evaluate.Metric):
         }
         if confidences is not None:
             right = [reference == answer for reference, answer in zip(references, predictions, strict=True)]
-            result["ECE"] = _calibration_error(
-                np.asarray(confidences, dtype=float), np.asarray(right, dtype=float)
-            )
+            result["ECE"] = _calibration_error(np.asarray(confidences, dtype=float), np.asarray(right, dtype=float))
         return result
 
 

@@ -207,8 +207,7 @@ CORPUS_LABELS: dict[str, dict[str, str | None]] = {
         "DISGUST": "disgust",
         "FEAR": "fear",
     },
-    "tess": _of(_WORDS, "neutral", "happy", "sad", "angry", "disgust", "fear")
-    | {"pleasant surprise": "surprise"},
+    "tess": _of(_WORDS, "neutral", "happy", "sad", "angry", "disgust", "fear") | {"pleasant surprise": "surprise"},
     "turev_db": {"Angry": "angry", "Calm": None, "Happy": "happy", "Sad": "sad"},
     "urdu": {"Neutral": "neutral", "Happy": "happy", "Sad": "sad", "Angry": "angry"},
 }

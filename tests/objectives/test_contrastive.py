@@ -48,9 +48,7 @@ def test_equals_the_double_loop(emotions, margin, w1, w2, seed):
 
 @pytest.mark.parametrize("reduction", ["sum", "mean"])
 def test_gradient_is_right(reduction):
-    embeds = torch.randn(
-        7, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(3), requires_grad=True
-    )
+    embeds = torch.randn(7, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(3), requires_grad=True)
     emotions = torch.tensor([0, 0, 1, 1, 2, 2, -100])
     objective = EmotionContrastive(margin=-0.3, reduction=reduction)
     assert torch.autograd.gradcheck(lambda e: run(objective, e, emotions)[0], (embeds,))
@@ -75,9 +73,7 @@ def test_parts_add_up_and_show_the_similarities():
 
 @pytest.mark.parametrize("autocast", [False, True])
 def test_bf16_embeddings_lose_nothing_in_the_formula(autocast):
-    exact = torch.nn.functional.normalize(
-        torch.randn(16, 256, generator=torch.Generator().manual_seed(0)), dim=-1
-    )
+    exact = torch.nn.functional.normalize(torch.randn(16, 256, generator=torch.Generator().manual_seed(0)), dim=-1)
     rounded = exact.bfloat16()
     emotions = [i % 4 for i in range(16)]
     expected = loss_by_double_loop(rounded.double(), emotions, 0.0, 1.0, 1.0) / (16 * 15)

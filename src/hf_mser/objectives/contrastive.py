@@ -108,9 +108,7 @@ class EmotionContrastive(Objective):
         elif not negative.any():
             reason = "all clips have the same emotion, so nothing holds the embeddings apart"
         elif loss == 0:
-            reason = (
-                f"every negative pair already lies below the margin of {self.margin} and every positive at 1"
-            )
+            reason = f"every negative pair already lies below the margin of {self.margin} and every positive at 1"
         else:
             return
         warnings.warn(

@@ -78,9 +78,7 @@ def _term(entry: dict[str, Any]) -> tuple[float, Objective]:
     accepted = [p for p in inspect.signature(_OBJECTIVES[name].__init__).parameters if p != "self"]
     for key in entry:
         if key not in accepted:
-            raise ObjectiveError(
-                f"{name} has no hyper-parameter {key!r}. {nearest(key, [*accepted, 'weight'])}"
-            )
+            raise ObjectiveError(f"{name} has no hyper-parameter {key!r}. {nearest(key, [*accepted, 'weight'])}")
     try:
         return float(weight), _OBJECTIVES[name](**entry)
     except TypeError as error:  # a string where a number belongs, a required hyper-parameter that is missing
