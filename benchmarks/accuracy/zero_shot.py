@@ -53,12 +53,8 @@ def table(results: dict[str, Any]) -> str:
     rows = []
     for name, result in results.items():
         own, adapted, few = (result["UA"][kind] for kind in ("without", "with_all_clips", "with_n_clips"))
-        low, high = own["interval_95"]
-        adapted_low, adapted_high = adapted["interval_95"]
-        rows.append(
-            f"| {name} | {len(result['classes'])} | {result['clips']} "
-            f"| {own['own_classes']:.1f} ({low:.1f}–{high:.1f}) | {few['30']:.1f} | {adapted['own_classes']:.1f} ({adapted_low:.1f}–{adapted_high:.1f}) |"
-        )
+        cells = [name, len(result["classes"]), result["clips"], _cell(own), f"{few['30']:.1f}", _cell(adapted)]
+        rows.append(f"| {' | '.join(map(str, cells))} |")
     means = [
         np.mean([result["UA"][kind]["own_classes"] for result in results.values()])
         for kind in ("without", "with_all_clips")
@@ -67,6 +63,11 @@ def table(results: dict[str, Any]) -> str:
     rows.append(f"| mean | | | {means[0]:.1f} | {few_mean:.1f} | {means[1]:.1f} |")
     head = "| corpus | classes | clips | UA as it is | adapted to 30 clips | adapted to all clips |"
     return "\n".join([head, "|---|---:|---:|---|---:|---|", *rows, ""])
+
+
+def _cell(figures: dict[str, Any]) -> str:
+    low, high = figures["interval_95"]
+    return f"{figures['own_classes']:.1f} ({low:.1f}–{high:.1f})"
 
 
 def measure_corpus(model: Any, processor: Any, folder: Path) -> dict[str, Any]:
