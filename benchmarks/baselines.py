@@ -101,8 +101,6 @@ def markdown(content: dict[str, Any]) -> str:
     corpora = first["corpora"]
     heads = [f"{name} {row['language']} ({len(row['classes'])})" for name, row in corpora.items()]
     lines = [
-        f"# Baselines under {content['protocol']['name']}",
-        "",
         f"{content['protocol']['description']} UA in per cent; classes in brackets; `±` is the deviation over seeds.",
         "`-adapted`: every corpus standardised by its own unlabelled statistics. `-padded`: 30 s of padded audio.",
         "The interval of the mean is a 95 % bootstrap over speakers within corpora.",
