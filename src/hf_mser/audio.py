@@ -34,7 +34,7 @@ from .audio_errors import (
     UnsupportedSourceError,
     WindowError,
 )
-from .audio_sources import open_sound, source_name
+from .audio_sources import LOUDEST, open_sound, source_name
 
 __all__ = [
     "AUDIO_SUFFIXES",
@@ -216,6 +216,9 @@ def _standard_blocks(sound: Sound) -> Iterator[np.ndarray]:
             place = (frames + int(np.argmin(np.isfinite(mono)))) / rate
             cause = f"NaN or infinite samples, the first at {place:.3f} s"
             raise NonFiniteAudioError(sound.name, cause, "Write the sound again, or replace them by numbers")
+        if len(mono) and np.abs(mono).max() > LOUDEST:
+            cause = f"samples up to {np.abs(mono).max():.3g}, where full scale is 1"
+            raise SampleRangeError(sound.name, cause, "Copy the file again, or write it with samples within ±1")
         frames += len(mono)
         yield resampler.resample_chunk(mono) if resampler else mono
     if not frames:

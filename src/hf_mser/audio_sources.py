@@ -32,7 +32,7 @@ from .audio_errors import (
 MAX_ARRAY_CHANNELS = 32
 """An axis of an array with more entries than this holds samples and never channels."""
 
-_LOUDEST = 32.0  # 30 dB over full scale: beyond it, "float" samples are integers that nobody scaled
+LOUDEST = 32.0  # 30 dB over full scale: beyond it, "float" samples are integers that nobody scaled
 _LONGEST_NAME = 120
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
@@ -224,7 +224,7 @@ def _array_blocks(array: np.ndarray, name: str) -> Iterator[np.ndarray]:
         block = _to_float(array[start : start + frames])
         with np.errstate(invalid="ignore"):
             loudest = np.abs(block).max()
-        if _LOUDEST < loudest < np.inf:
+        if LOUDEST < loudest < np.inf:
             cause = f"float samples reach {loudest:g}, where 1.0 is full scale: integers that were not scaled"
             raise SampleRangeError(name, cause, "Divide 16-bit samples by 32768, or pass them as int16")
         yield block
