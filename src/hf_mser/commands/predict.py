@@ -8,15 +8,11 @@ from collections.abc import Iterator
 from typing import IO, Any
 
 from ..audio import AudioError
-from ..errors import MSERError
+from ..evaluation.checkpoint import ModelNotFoundError
 from .inputs import NamedClip, expand
 from .writers import CsvWriter, JsonlWriter, JsonWriter, TableWriter
 
 FORMATS = ("table", "json", "jsonl", "csv")
-
-
-class ModelNotFoundError(MSERError, OSError):
-    """No checkpoint stands behind the name that was given."""
 
 
 def add_subcommand(subparsers: Any) -> None:
