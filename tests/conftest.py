@@ -1,8 +1,10 @@
 """Fixtures that several test files share."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from local_hub import LocalHub
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -13,3 +15,11 @@ def shared() -> Path:
     if not (SHARED / "corpora").is_dir() or not (SHARED / "weights").is_dir():
         pytest.skip("the folder ../shared with corpora and weights is not here")
     return SHARED
+
+
+@pytest.fixture
+def local_hub(tmp_path) -> Iterator[LocalHub]:
+    """A Hub on loopback, empty."""
+    hub = LocalHub(tmp_path / "hub")
+    yield hub
+    hub.close()
