@@ -63,15 +63,24 @@ def test_thirty_seconds_are_whispers_own_but_for_the_mirrored_end(processor):
 
 
 @pytest.mark.parametrize("mels", [80, 128])
-def test_padded_features_equal_whispers_exactly(tokenizer, mels):
+@pytest.mark.parametrize("seconds", [(0.5, 2.0), (0.0251,), (1.2345, 29.96), (30.0, 0.3)])
+def test_padded_features_equal_whispers(tokenizer, mels, seconds):
     extractor = WhisperFeatureExtractor(feature_size=mels)
     processor = MSERProcessor(extractor, tokenizer, labels=EMOTIONS, pad_to_30s=True)
-    clips = [tone(0.5), tone(2.0, 300)]
+    clips = [tone(length, pitch) for length, pitch in zip(seconds, (220, 300), strict=False)]
     inputs = processor(audio=clips, sampling_rate=16_000)
     expected = extractor(clips, sampling_rate=16_000, return_tensors="pt")["input_features"]
-    assert torch.equal(inputs["input_features"], expected)
-    assert inputs["input_features_mask"].sum(1).tolist() == [50, 200]
-    assert inputs["input_features_mask"].shape == (2, 3000)
+    torch.testing.assert_close(inputs["input_features"], expected, atol=1e-5, rtol=0)
+    assert inputs["input_features_mask"].sum(1).tolist() == [-(-len(clip) // 160) for clip in clips]
+    assert inputs["input_features_mask"].shape == (len(clips), 3000)
+
+
+def test_padded_silence_is_whispers(tokenizer):
+    extractor = WhisperFeatureExtractor()
+    processor = MSERProcessor(extractor, tokenizer, labels=EMOTIONS, pad_to_30s=True)
+    features, _ = processor.extract_features([np.zeros(8_000, np.float32)])
+    expected = extractor([np.zeros(8_000)], sampling_rate=16_000, return_tensors="pt")["input_features"]
+    torch.testing.assert_close(features, expected, atol=1e-5, rtol=0)
 
 
 @given(lengths=st.lists(st.integers(400, 9_000), min_size=2, max_size=6), seed=st.integers(0, 5))

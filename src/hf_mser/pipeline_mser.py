@@ -1,8 +1,9 @@
 """`pipeline("speech-emotion")`: any audio in, the probability of every emotion out."""
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence, Sized
-from typing import Any
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -10,12 +11,15 @@ from tqdm.auto import tqdm
 from transformers.pipelines.base import ChunkPipeline
 
 from .adaptation import AdaptationReport, adapt
-from .audio import AudioError, iter_windows, source_name
-from .batching import alike_batches, read_ahead
+from .audio import SAMPLING_RATE, AudioError, iter_windows, source_name
+from .batching import alike_batches, read_ahead, run_ahead
 from .errors import MSERError
 
+T = TypeVar("T")
+R = TypeVar("R")
+
 TIMELINE_WINDOW_S = 4.0
-PREPROCESS_KEYS = ("sampling_rate", "window_s", "hop_s", "on_error")
+PREPROCESS_KEYS = ("sampling_rate", "window_s", "hop_s", "on_error", "batch_seconds")
 ON_ERROR = ("raise", "record")
 
 
@@ -61,6 +65,11 @@ class SpeechEmotionPipeline(ChunkPipeline):
             sampling_rate (`int`, *optional*): The rate of clips that are bare arrays.
             return_embeddings (`bool`, *optional*): Add the emotion embedding of the clip.
             batch_size (`int`, *optional*, defaults to 1): How many windows the model reads at once.
+            batch_seconds (`float`, *optional*):
+                The most audio in a batch, padding counted: long windows then come in smaller batches than short ones.
+            num_workers (`int`, *optional*):
+                How many threads decode, and on a CPU how many batches run side by side. By default as many as PyTorch
+                has threads if `inputs` is a list of several batches; a stream is read ahead only if this asks for it.
             progress (`bool`, *optional*): Show a progress bar on standard error, if it is a terminal.
 
         Returns:
@@ -93,6 +102,8 @@ class SpeechEmotionPipeline(ChunkPipeline):
             raise PipelineOptionError(f"on_error={preprocess['on_error']!r} is unknown; use one of {ON_ERROR}.")
         forward: dict[str, Any] = {}
         postprocess: dict[str, Any] = {}
+        if not preprocess.get("batch_seconds", 1) > 0:
+            raise PipelineOptionError(f"batch_seconds={preprocess['batch_seconds']} must be greater than 0.")
         if top_k is not None:
             if top_k < 1:
                 raise PipelineOptionError(f"top_k={top_k} must be at least 1.")
@@ -210,26 +221,68 @@ class SpeechEmotionPipeline(ChunkPipeline):
         """Batches fill up with windows across clips; answers come in the order of the clips.
 
         The base class would hand batches to a tokenizer's padding, which knows nothing of features. Here raw
-        windows are collected, those of similar length together, and the processor pads their features. With
-        a list a thread decodes the next ones while the model listens.
+        windows are collected, those of similar length together, and the processor pads their features. Threads
+        decode the next clips while the model listens, and on a CPU batches run side by side: one thread each on a
+        batch of its own wastes less than many threads that wait for each other within every product.
         """
+        batch_seconds = preprocess_params.get("batch_seconds")
+        budget = None if batch_seconds is None else batch_seconds * SAMPLING_RATE
+        options = {name: value for name, value in preprocess_params.items() if name != "batch_seconds"}
+        readers, runners = self._workers(inputs, num_workers, batch_size)
+
+        def read(source: Any) -> Iterator[dict[str, Any]]:
+            return self.preprocess(source, **options)
+
+        def listen(batch: list[tuple[int, dict[str, Any]]]) -> list[tuple[int, dict[str, Any]]]:
+            places, batch_windows = zip(*batch, strict=True)
+            return list(zip(places, self.forward(list(batch_windows), **forward_params), strict=True))
+
         windows: Iterator[dict[str, Any]] = (
-            window for source in inputs for window in self.preprocess(source, **preprocess_params)
+            read_ahead(inputs, read, readers, batch_size)
+            if readers
+            else (window for source in inputs for window in read(source))
         )
-        if isinstance(inputs, list) and len(inputs) > 1:  # a stream may not like to be read before it is asked
-            windows = read_ahead(windows, batch_size)
+        batches = alike_batches(windows, batch_size, _length, budget)
+        answered = _side_by_side(batches, listen, runners) if runners > 1 else map(listen, batches)
         heard: dict[int, dict[str, Any]] = {}  # by their place in the input, as long as an earlier one is missing
         place = 0
         clip: list[dict[str, Any]] = []
-        for batch in alike_batches(windows, batch_size, _length):
-            places, batch_windows = zip(*batch, strict=True)
-            heard.update(zip(places, self.forward(list(batch_windows), **forward_params), strict=True))
+        for batch in answered:
+            heard.update(batch)
             while place in heard:
                 clip.append(heard.pop(place))
                 place += 1
                 if clip[-1]["is_last"]:
                     yield self.postprocess(clip, **postprocess_params)
                     clip = []
+
+    def _workers(self, inputs: Iterable[Any], wanted: int, batch_size: int) -> tuple[int, int]:
+        """How many threads decode (0: the caller's own does), and how many batches run side by side."""
+        on_cpu = self.device.type == "cpu"
+        if wanted:
+            return wanted, wanted if on_cpu else 1
+        if not isinstance(inputs, list) or len(inputs) < 2:  # a stream may not like to be read before it is asked
+            return 0, 1
+        threads = torch.get_num_threads()
+        return threads, min(threads, -(-len(inputs) // batch_size)) if on_cpu else 1
+
+
+_SHARING = threading.Lock()
+_shared: list[int] = []  # PyTorch's threads as they were, once for every run that shares them out
+
+
+def _side_by_side(batches: Iterable[T], listen: Callable[[T], R], runners: int) -> Iterator[R]:
+    """`listen` to several batches at once, each within its share of PyTorch's threads (a setting of the process)."""
+    with _SHARING:
+        _shared.append(_shared[0] if _shared else torch.get_num_threads())
+        torch.set_num_threads(max(1, _shared[0] // runners))
+    try:
+        yield from run_ahead(batches, listen, runners)
+    finally:
+        with _SHARING:
+            before = _shared.pop()
+            if not _shared:
+                torch.set_num_threads(before)
 
 
 def _window(window: Any, is_last: bool) -> dict[str, Any]:

@@ -13,6 +13,9 @@ from .audio import load_audio
 from .configuration_mser import MSERConfig, SpeechLengthError
 from .prompting import PromptError, candidate_ids, prompt_ids, reserve_audio_token
 
+LOG_SILENCE = -10.0
+"""Whisper's floor of the log-mel power, which is all that digital silence has."""
+
 
 class MSERProcessor(ProcessorMixin):
     r"""
@@ -127,18 +130,28 @@ class MSERProcessor(ProcessorMixin):
             )
         hop = self.feature_extractor.hop_length
         lengths = torch.tensor([-(-len(clip) // hop) for clip in clips])
-        if self.pad_to_30s:
+        frames = int(lengths.max())
+        if not self.pad_to_30s:
+            log_mel, loudest = self._log_mel(clips, frames, lengths)
+            real = torch.arange(frames) < lengths[:, None]
+            return _as_whisper(log_mel, loudest) * real[:, None], real.long()
+        whole = self.feature_extractor.nb_max_frames
+        real = (torch.arange(whole) < lengths[:, None]).long()
+        overlapping = -(-self.feature_extractor.n_fft // (2 * hop))  # frames behind the end that still hear the clip
+        if frames + overlapping > whole:  # Whisper mirrors what stands at the very end of the 30 s
             rate = self.feature_extractor.sampling_rate
             padded = self.feature_extractor(list(clips), sampling_rate=rate, return_tensors="pt")
-            features = padded["input_features"]
-        else:
-            features = self._true_length_features(clips, lengths)
-        return features, (torch.arange(features.shape[-1]) < lengths[:, None]).long()
+            return padded["input_features"], real
+        log_mel, loudest = self._log_mel(clips, frames + overlapping)
+        silence = _as_whisper(torch.full_like(loudest, LOG_SILENCE), loudest).expand(-1, log_mel.shape[1], whole)
+        return torch.cat([_as_whisper(log_mel, loudest), silence[..., log_mel.shape[2] :]], dim=2), real
 
-    def _true_length_features(self, clips: Sequence[np.ndarray], lengths: torch.Tensor) -> torch.Tensor:
+    def _log_mel(
+        self, clips: Sequence[np.ndarray], frames: int, lengths: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Decadic log-mel power of the first frames, and the loudest value of each clip (within its `lengths`)."""
         extractor = self.feature_extractor
         hop, size = extractor.hop_length, extractor.n_fft
-        frames = int(lengths.max())
         # Zeros behind the longest clip too, so that a clip's last frames look the same in any batch.
         samples = torch.zeros(len(clips), (frames - 1) * hop + size)
         for row, clip in enumerate(clips):
@@ -154,11 +167,11 @@ class MSERProcessor(ProcessorMixin):
         )[..., :frames]
         power = spectrum.real.square() + spectrum.imag.square()
         mel = torch.from_numpy(extractor.mel_filters).to(power.dtype).T @ power
-        log_mel = mel.clamp(min=1e-10).log10()
-        real = (torch.arange(frames) < lengths[:, None])[:, None]
-        loudest = log_mel.masked_fill(~real, -torch.inf).amax((1, 2), keepdim=True)
-        features = (torch.maximum(log_mel, loudest - 8.0) + 4.0) / 4.0
-        return features * real
+        log_mel = mel.clamp_(min=10**LOG_SILENCE).log10_()
+        counted = log_mel
+        if lengths is not None:
+            counted = log_mel.masked_fill((torch.arange(frames) >= lengths[:, None])[:, None], LOG_SILENCE)
+        return log_mel, counted.amax((1, 2), keepdim=True)
 
     def tokenize_prompt(
         self,
@@ -198,6 +211,11 @@ class MSERProcessor(ProcessorMixin):
     @property
     def model_input_names(self) -> list[str]:
         return ["input_features", "input_features_mask", "input_ids", "attention_mask"]
+
+
+def _as_whisper(log_mel: torch.Tensor, loudest: torch.Tensor) -> torch.Tensor:
+    """Whisper's range: 80 dB below the loudest and no less, then about -1 to 1."""
+    return (torch.maximum(log_mel, loudest - 8.0) + 4.0) / 4.0
 
 
 def _as_list(audio: Any) -> list[Any]:
