@@ -22,15 +22,19 @@ _HOME_OF = {
     "AudioError": "audio",
     "load_audio": "audio",
     "iter_windows": "audio",
+    "MSERClassificationConfig": "configuration_classification",
     "EmotionQFormerConfig": "configuration_mser",
     "MSERConfig": "configuration_mser",
     "EmotionQFormer": "connector",
     "EMOTIONS": "emotions",
     "MSERError": "errors",
     "load_embedded": "embedded",
+    "MSERClassifierOutput": "modeling_classification",
+    "MSERForEmotionClassification": "modeling_classification",
     "MSERForEmotionGeneration": "modeling_mser",
     "MSEROutput": "modeling_mser",
     "SpeechEmotionPipeline": "pipeline_mser",
+    "MSERSpeechProcessor": "processing_classification",
     "MSERProcessor": "processing_mser",
     "load_corpus": "corpora",
 }
@@ -39,14 +43,17 @@ __all__ = sorted(_HOME_OF)
 
 if TYPE_CHECKING:
     from .audio import AudioError, iter_windows, load_audio
+    from .configuration_classification import MSERClassificationConfig
     from .configuration_mser import EmotionQFormerConfig, MSERConfig
     from .connector import EmotionQFormer
     from .corpora import load_corpus
     from .embedded import load_embedded
     from .emotions import EMOTIONS
     from .errors import MSERError
+    from .modeling_classification import MSERClassifierOutput, MSERForEmotionClassification
     from .modeling_mser import MSERForEmotionGeneration, MSEROutput
     from .pipeline_mser import SpeechEmotionPipeline
+    from .processing_classification import MSERSpeechProcessor
     from .processing_mser import MSERProcessor
 
 

@@ -57,8 +57,8 @@ def adapt(
     checkpoint anew to start over.
 
     Args:
-        model: an `MSERForEmotionGeneration`.
-        processor: its `MSERProcessor`.
+        model: an `MSERForEmotionGeneration` or an `MSERForEmotionClassification`.
+        processor: its `MSERProcessor` or `MSERSpeechProcessor`.
         clips: audio of any kind that `load_audio` takes, of all emotions that the domain has.
         sampling_rate: the rate of clips that are bare arrays.
         batch_size: how many windows the encoder reads at once.
@@ -73,12 +73,18 @@ def adapt(
         10
     """
     connector = model.connector
+    if not connector.domain:
+        raise AdaptationError(
+            "This model keeps no statistics of its training recordings (normalize_frames=False): none can be adapted."
+        )
     new = {name: _Moments() for name in ("frame", "statistics")}
     seconds = 0.0
     for windows in _batches(_windows(clips, float(model.config.window_seconds), sampling_rate), batch_size):
         seconds += sum(window.end - window.start for window in windows)
         features, mask = processor.extract_features([window.samples for window in windows])
         frames, frames_mask = model.encode_speech(features.to(model.device), mask.to(model.device))
+        if hasattr(model, "adapt_frames"):
+            frames = model.adapt_frames(frames, frames_mask)
         frames = torch.nn.functional.layer_norm(frames.float(), frames.shape[-1:])
         heard = frames.transpose(1, 2)
         new["frame"].add(heard.flatten(0, 1) if frames_mask is None else heard[frames_mask.bool()])

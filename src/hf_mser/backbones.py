@@ -31,6 +31,12 @@ BERT_TO_QFORMER = (
     (".beta", ".bias"),
 )
 
+# Checkpoints keep PyTorch's old names of a weight's length and direction.
+WEIGHT_NORM_NAMES = (
+    (".weight_g", ".parametrizations.weight.original0"),
+    (".weight_v", ".parametrizations.weight.original1"),
+)
+
 
 class BackboneError(MSERError, OSError):
     """A backbone is missing, incomplete, or not the one that a checkpoint was trained with."""
@@ -49,6 +55,28 @@ def speech_encoder_weights(
         f"{model_id}: no tensor is named 'model.encoder.*' or 'encoder.*', so this is no Whisper checkpoint. "
         f"It holds {_some(weights)}."
     )
+
+
+def wave_encoder_weights(
+    model_id: str | os.PathLike, revision: str | None = None, **hub: Any
+) -> tuple[dict[str, torch.Tensor], str | None]:
+    """The tensors of a wav2vec 2.0, HuBERT or WavLM under the bare model's names, and the revision found.
+
+    Heads for other tasks are left out.
+    """
+    weights, commit = read_weights(model_id, revision, **hub)
+    landmark = "feature_projection.projection.weight"
+    prefix = next((name.removesuffix(landmark) for name in weights if name.endswith(landmark)), None)
+    if prefix is None:
+        raise BackboneError(
+            f"{model_id}: no tensor is named '*{landmark}', so this is no checkpoint of wav2vec 2.0's shape. "
+            f"It holds {_some(weights)}."
+        )
+    parts = tuple(f"{prefix}{part}." for part in ("feature_extractor", "feature_projection", "encoder"))
+    own = {name.removeprefix(prefix): tensor for name, tensor in weights.items() if name.startswith(parts)}
+    for old, new in WEIGHT_NORM_NAMES:
+        own = {name.removesuffix(old) + new if name.endswith(old) else name: tensor for name, tensor in own.items()}
+    return own, commit
 
 
 def qformer_weights(

@@ -91,7 +91,97 @@ class EmotionQFormerConfig(PreTrainedConfig):
 
 
 @strict
-class MSERConfig(PreTrainedConfig):
+class SpeechEmotionConfig(PreTrainedConfig):
+    """What every speech emotion model here has: labels, a speech encoder, the layers that are read, and its origin.
+
+    The fields are described where they are used, in [`MSERConfig`] and [`MSERClassificationConfig`].
+    """
+
+    id2label: dict[int, str] | dict[str, str] | None = None
+    speech_config: Any = None  # given as a dict or a config, always a config in the end
+    qformer_config: Any = None
+    speech_layers: str | list[int] = "mix"  # [ours]; the papers read the last layer
+    temperature: float | int = 1.0  # [ours]
+    window_seconds: float | int = 30.0  # [ours]
+    freeze_speech: bool = True  # [paper]
+    backbones: dict[str, Any] | None = None
+    connector_only: bool = False
+    initializer_range: float | int = 0.02
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        while ON_FIRST_CONFIG:
+            ON_FIRST_CONFIG.pop()()
+        words: dict[Any, str] = self.id2label or dict(enumerate(EMOTIONS))
+        self.id2label = {int(index): word for index, word in words.items()}
+        self.label2id = {word: index for index, word in self.id2label.items()}
+        super().__post_init__(**kwargs)
+        if self.qformer_config is not None:
+            self.qformer_config.encoder_hidden_size = self.speech_config.hidden_size
+            self.qformer_config.num_speech_layers = len(self.speech_layer_indices)
+        self._validate()
+
+    def _validate(self) -> None:
+        _ = self.speech_layer_indices  # refuses layers that are not there
+        if not 0 < self.window_seconds <= 30:
+            raise MSERConfigError(f"window_seconds={self.window_seconds} must be greater than 0 and at most 30.")
+        if not self.temperature > 0:
+            raise MSERConfigError(f"temperature={self.temperature} must be greater than 0.")
+
+    @property
+    def num_encoder_layers(self) -> int:
+        """Layers that the speech encoder has."""
+        return getattr(self.speech_config, "encoder_layers", self.speech_config.num_hidden_layers)
+
+    @property
+    def speech_layer_indices(self) -> tuple[int, ...]:
+        """The hidden states that the connector reads: 0 enters the first layer, n leaves the n-th."""
+        if self.speech_layers == "mix":
+            return tuple(range(self.num_encoder_layers + 1))
+        if self.speech_layers == "last":
+            return (self.num_encoder_layers,)
+        layers = tuple(self.speech_layers) if isinstance(self.speech_layers, (list, tuple)) else ()
+        if not layers or any(not 0 <= layer <= self.num_encoder_layers for layer in layers):
+            raise MSERConfigError(
+                f"speech_layers={self.speech_layers!r} is not 'mix', 'last' or a list of numbers "
+                f"from 0 to {self.num_encoder_layers}."
+            )
+        return layers
+
+    @property
+    def frozen_layer_indices(self) -> tuple[int, ...]:
+        """The hidden states that do not change in training."""
+        return self.speech_layer_indices
+
+    @property
+    def labels(self) -> list[str]:
+        """The model's emotion words in the order of its scores."""
+        return [word for _, word in sorted((self.id2label or {}).items())]
+
+    # `custom_pipelines` in config.json is how `pipeline(..., trust_remote_code=True)` finds the task where
+    # this package is not installed. Where it is, the task is registered already, and showing the entry would
+    # make `pipeline` ask for trust in code that nobody is going to download: it is hidden then.
+    @property
+    def custom_pipelines(self) -> dict[str, Any]:
+        """Tasks that only the checkpoint's own code offers."""
+        pipelines = sys.modules.get("transformers.pipelines")
+        known = pipelines.PIPELINE_REGISTRY.supported_tasks if pipelines else {}
+        return {task: entry for task, entry in self.__dict__.get("_pipelines", {}).items() if task not in known}
+
+    @custom_pipelines.setter
+    def custom_pipelines(self, tasks: dict[str, Any]) -> None:
+        self.__dict__["_pipelines"] = dict(tasks)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As any config's, with all pipelines that the checkpoint carries, hidden ones too."""
+        output = super().to_dict()
+        pipelines = output.pop("_pipelines", None)
+        if pipelines:
+            output["custom_pipelines"] = pipelines
+        return output
+
+
+@strict
+class MSERConfig(SpeechEmotionConfig):
     r"""
     Configuration of [`MSERForEmotionGeneration`]: a speech encoder, an Emotion Q-Former and a causal LLM.
 
@@ -149,12 +239,7 @@ class MSERConfig(PreTrainedConfig):
         "text_config": SubConfigSpec(config_class=AutoConfig, model_type="llama"),
     }
 
-    id2label: dict[int, str] | dict[str, str] | None = None
-    speech_config: Any = None  # given as a dict or a config, always a config in the end
-    qformer_config: Any = None
     text_config: Any = None
-
-    speech_layers: str | list[int] = "mix"  # [ours]; the paper reads the last layer
     pad_to_30s: bool = False  # [ours]
 
     # The paper does not print its prompt; it says one word from a closed list [ours].
@@ -165,38 +250,14 @@ class MSERConfig(PreTrainedConfig):
     candidate_ids: list[list[int]] | None = None
     audio_token_id: int = 0
     score_normalization: str = "sum"  # [ours]
-    temperature: float | int = 1.0  # [ours]
-    window_seconds: float | int = 30.0  # [ours]
-
-    freeze_speech: bool = True  # [paper]
     freeze_text: bool = True  # [paper]
-    backbones: dict[str, Any] | None = None
-    connector_only: bool = False
-    initializer_range: float | int = 0.02
-
-    def __post_init__(self, **kwargs: Any) -> None:
-        while ON_FIRST_CONFIG:
-            ON_FIRST_CONFIG.pop()()
-        words: dict[Any, str] = self.id2label or dict(enumerate(EMOTIONS))
-        self.id2label = {int(index): word for index, word in words.items()}
-        self.label2id = {word: index for index, word in self.id2label.items()}
-        super().__post_init__(**kwargs)
-        self._fit_connector_to_backbones()
-        self._validate()
-
-    def _fit_connector_to_backbones(self) -> None:
-        self.qformer_config.encoder_hidden_size = self.speech_config.hidden_size
-        self.qformer_config.num_speech_layers = len(self.speech_layer_indices)
 
     def _validate(self) -> None:
+        super()._validate()
         if self.score_normalization not in SCORE_NORMALIZATIONS:
             raise MSERConfigError(
                 f"score_normalization={self.score_normalization!r} is unknown; use one of {SCORE_NORMALIZATIONS}."
             )
-        if not 0 < self.window_seconds <= 30:
-            raise MSERConfigError(f"window_seconds={self.window_seconds} must be greater than 0 and at most 30.")
-        if not self.temperature > 0:
-            raise MSERConfigError(f"temperature={self.temperature} must be greater than 0.")
         if self.prompt.count("{audio}") != 1:
             raise MSERConfigError(f"The prompt must hold {{audio}} exactly once, but is {self.prompt!r}.")
         if self.candidate_ids is not None and len(self.candidate_ids) != len(self.labels):
@@ -204,56 +265,9 @@ class MSERConfig(PreTrainedConfig):
                 f"candidate_ids has {len(self.candidate_ids)} entries for {len(self.labels)} labels in id2label."
             )
 
-    @property
-    def num_encoder_layers(self) -> int:
-        """Layers that the speech encoder has."""
-        return self.speech_config.encoder_layers
-
-    @property
-    def speech_layer_indices(self) -> tuple[int, ...]:
-        """The hidden states that the connector reads: 0 enters the first layer, n leaves the n-th."""
-        if self.speech_layers == "mix":
-            return tuple(range(self.num_encoder_layers + 1))
-        if self.speech_layers == "last":
-            return (self.num_encoder_layers,)
-        layers = tuple(self.speech_layers) if isinstance(self.speech_layers, (list, tuple)) else ()
-        if not layers or any(not 0 <= layer <= self.num_encoder_layers for layer in layers):
-            raise MSERConfigError(
-                f"speech_layers={self.speech_layers!r} is not 'mix', 'last' or a list of numbers "
-                f"from 0 to {self.num_encoder_layers}."
-            )
-        return layers
-
-    @property
-    def labels(self) -> list[str]:
-        """The model's emotion words in the order of its scores."""
-        return [word for _, word in sorted((self.id2label or {}).items())]
-
     def set_words(self, tokenizer: Any) -> None:
         """Tokenise the prompt and the labels with the LLM's tokenizer, and keep the ids."""
         self.audio_token_id = reserve_audio_token(tokenizer)
         count = self.qformer_config.num_speech_tokens
         self.prompt_ids = prompt_ids(tokenizer, self.prompt, self.labels, self.audio_token_id, count)
         self.candidate_ids = candidate_ids(tokenizer, self.prompt, self.labels)
-
-    # `custom_pipelines` in config.json is how `pipeline(..., trust_remote_code=True)` finds the task where
-    # this package is not installed. Where it is, the task is registered already, and showing the entry would
-    # make `pipeline` ask for trust in code that nobody is going to download: it is hidden then.
-    @property
-    def custom_pipelines(self) -> dict[str, Any]:
-        """Tasks that only the checkpoint's own code offers."""
-        pipelines = sys.modules.get("transformers.pipelines")
-        known = pipelines.PIPELINE_REGISTRY.supported_tasks if pipelines else {}
-        return {task: entry for task, entry in self.__dict__.get("_pipelines", {}).items() if task not in known}
-
-    @custom_pipelines.setter
-    def custom_pipelines(self, tasks: dict[str, Any]) -> None:
-        self.__dict__["_pipelines"] = dict(tasks)
-
-    def to_dict(self) -> dict[str, Any]:
-        """As any config's, with all pipelines that the checkpoint carries, hidden ones too."""
-        output = super().to_dict()
-        pipelines = output.pop("_pipelines", None)
-        if pipelines:
-            output["custom_pipelines"] = pipelines
-        return output

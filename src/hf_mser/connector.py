@@ -14,14 +14,17 @@ class ConnectorOutput:
     """What the connector says about a clip.
 
     Args:
-        speech_tokens (`torch.Tensor` of shape `(batch, num_speech_tokens, text width)`):
-            What the LLM reads in place of the audio placeholders.
+        speech_tokens (`torch.Tensor` of shape `(batch, num_speech_tokens, text width)`, *optional*):
+            What the LLM reads in place of the audio placeholders; nothing where no LLM listens.
         speech_embeds (`torch.Tensor` of shape `(batch, embedding_size)`):
             The emotion embedding, of length 1.
+        pooled (`torch.Tensor` of shape `(batch, embedding_size)`):
+            The emotion embedding before it is brought to length 1.
     """
 
-    speech_tokens: torch.Tensor
+    speech_tokens: torch.Tensor | None
     speech_embeds: torch.Tensor
+    pooled: torch.Tensor
 
 
 class EmotionQFormer(nn.Module):
@@ -37,7 +40,7 @@ class EmotionQFormer(nn.Module):
 
     Args:
         config (`EmotionQFormerConfig`): Sizes of the Q-Former.
-        text_hidden_size (`int`): Width of the LLM.
+        text_hidden_size (`int`, *optional*): Width of the LLM, if one listens.
 
     Example:
 
@@ -60,7 +63,7 @@ class EmotionQFormer(nn.Module):
     statistics_mean: torch.Tensor
     statistics_std: torch.Tensor
 
-    def __init__(self, config: EmotionQFormerConfig, text_hidden_size: int):
+    def __init__(self, config: EmotionQFormerConfig, text_hidden_size: int | None = None):
         super().__init__()
         self.config = config
         self.layer_weights = nn.Parameter(torch.zeros(config.num_speech_layers))
@@ -79,7 +82,9 @@ class EmotionQFormer(nn.Module):
                 nn.Linear(layers * 2 * width, config.statistics_rank, bias=False),
                 nn.Linear(config.statistics_rank, config.num_statistics_tokens * config.hidden_size),
             )
-        self.text_projection = nn.Linear(config.hidden_size, text_hidden_size)
+        self.text_projection = None
+        if text_hidden_size is not None:
+            self.text_projection = nn.Linear(config.hidden_size, text_hidden_size)
         self.emotion_head = nn.Linear(heads * config.hidden_size, config.embedding_size)
 
     def forward(
@@ -112,9 +117,11 @@ class EmotionQFormer(nn.Module):
             heard = heard + nn.functional.pad(of_statistics, (0, 0, self.config.num_query_tokens, 0))
         groups = heard.split((self.config.num_query_tokens, self.config.num_statistics_tokens), dim=1)
         summary = torch.cat([group.mean(dim=1) for group in groups if group.shape[1]], dim=-1)
+        pooled = self.emotion_head(summary)
         return ConnectorOutput(
-            speech_tokens=self.text_projection(heard),
-            speech_embeds=nn.functional.normalize(self.emotion_head(summary), dim=-1),
+            speech_tokens=None if self.text_projection is None else self.text_projection(heard),
+            speech_embeds=nn.functional.normalize(pooled, dim=-1),
+            pooled=pooled,
         )
 
     @property
@@ -124,17 +131,29 @@ class EmotionQFormer(nn.Module):
 
     def mix_layers(self, frames: torch.Tensor, mean: torch.Tensor, std: torch.Tensor) -> torch.Tensor:
         """The learned mixture of the normalised layers, each standardised for the domain first."""
-        # (x - mean) / std, mixed: a shift and a weighted sum. A loop, as einsum would batch over the width and crawl.
-        scales = (self.layer_weights.softmax(0)[:, None] / std)[..., None, :]
-        mixed = -(scales * mean[..., None, :]).sum(-3)
-        for layer, scale in zip(frames.unbind(1), scales.unbind(-3), strict=True):
-            mixed = torch.addcmul(mixed, layer, scale)
-        return mixed
+        return mix_layers(frames, self.layer_weights, mean, std)
 
     def pool_statistics(self, frames: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
         """Mean and deviation over time of each normalised layer: (batch, layers, 2, width)."""
-        weights = frames.new_ones(frames.shape[0], frames.shape[2]) if mask is None else mask.to(frames.dtype)
-        weights = (weights / weights.sum(1, keepdim=True))[:, None, None]
-        mean = weights @ frames
-        variance = weights @ (frames - mean).square()
-        return torch.cat([mean, (variance + 1e-5).sqrt()], dim=2)
+        return pool_statistics(frames, mask)
+
+
+def mix_layers(
+    frames: torch.Tensor, layer_weights: torch.Tensor, mean: torch.Tensor, std: torch.Tensor
+) -> torch.Tensor:
+    """Frames (batch, layers, time, width), standardised by mean and deviation, mixed by the weights' softmax."""
+    # (x - mean) / std, mixed: a shift and a weighted sum. A loop, as einsum would batch over the width and crawl.
+    scales = (layer_weights.softmax(0)[:, None] / std)[..., None, :]
+    mixed = -(scales * mean[..., None, :]).sum(-3)
+    for layer, scale in zip(frames.unbind(1), scales.unbind(-3), strict=True):
+        mixed = torch.addcmul(mixed, layer, scale)
+    return mixed
+
+
+def pool_statistics(frames: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+    """Mean and deviation over time of frames (batch, layers, time, width): (batch, layers, 2, width)."""
+    weights = frames.new_ones(frames.shape[0], frames.shape[2]) if mask is None else mask.to(frames.dtype)
+    weights = (weights / weights.sum(1, keepdim=True))[:, None, None]
+    mean = weights @ frames
+    variance = weights @ (frames - mean).square()
+    return torch.cat([mean, (variance + 1e-5).sqrt()], dim=2)

@@ -14,7 +14,8 @@ from transformers.models.auto import AutoModelForCausalLM
 
 from .configuration_mser import MSERConfig, SpeechLengthError
 from .connector import ConnectorOutput, EmotionQFormer
-from .pretrained_mser import BACKBONES, MSERModelError, MSERPreTrainedModel
+from .pretrained_mser import BACKBONES, MSERPreTrainedModel
+from .pretrained_speech import MSERModelError
 from .scoring import log_likelihoods
 from .speech_encoder import TrueLengthWhisperEncoder
 
@@ -105,6 +106,20 @@ class MSERForEmotionGeneration(MSERPreTrainedModel, GenerationMixin):
         self.train(self.training)
 
     # -- the path from sound to answer ------------------------------------------------------------------
+
+    @property
+    def speech_embedding_size(self) -> int:
+        """Width of `speech_embeds`."""
+        return self.config.qformer_config.embedding_size
+
+    @property
+    def frames_are_frozen(self) -> bool:
+        """Whether `encode_speech` gives the same all through training, so that its frames can be cached."""
+        return self._is_frozen("speech_encoder")
+
+    def frozen_speech(self) -> dict[str, torch.Tensor]:
+        """The weights behind `encode_speech`."""
+        return self.speech_encoder.state_dict()
 
     def encode_speech(
         self, input_features: torch.Tensor, input_features_mask: torch.Tensor | None = None

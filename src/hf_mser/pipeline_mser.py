@@ -157,19 +157,23 @@ class SpeechEmotionPipeline(ChunkPipeline):
         if heard:
             features, mask = self.processor.extract_features([window.pop("samples") for window in heard])
             speech = self.model.connect_speech(features.to(self.device), mask.to(self.device))
-            prompt, candidates = None, None
-            if candidate_labels is not None:
-                prompt = self.processor.tokenize_prompt(len(heard), candidates=candidate_labels)["input_ids"]
-                prompt = prompt.to(self.device)
-                candidates = self.processor.candidate_ids(candidate_labels)
-            scores = self.model.score_emotions(
-                speech_tokens=speech.speech_tokens, input_ids=prompt, candidate_ids=candidates
-            )
+            scores = self._scores(speech, candidate_labels)
             probabilities = (scores / self.model.config.temperature).softmax(-1).double().cpu().numpy()
             embeddings = speech.speech_embeds.float().cpu().numpy()
             for window, row, embedding in zip(heard, probabilities, embeddings, strict=True):
                 window["probabilities"], window["embedding"] = row, embedding
         return windows
+
+    def _scores(self, speech: Any, candidate_labels: list[str] | None) -> torch.Tensor:
+        """A score for each label or candidate, from what the connector says of some windows."""
+        if not hasattr(self.model, "score_emotions"):
+            return _chosen_scores(self.model.classify(speech), self.model.config.labels, candidate_labels)
+        prompt, candidates = None, None
+        if candidate_labels is not None:
+            count = len(speech.speech_embeds)
+            prompt = self.processor.tokenize_prompt(count, candidates=candidate_labels)["input_ids"].to(self.device)
+            candidates = self.processor.candidate_ids(candidate_labels)
+        return self.model.score_emotions(speech_tokens=speech.speech_tokens, input_ids=prompt, candidate_ids=candidates)
 
     def postprocess(
         self,
@@ -287,6 +291,19 @@ def _side_by_side(batches: Iterable[T], listen: Callable[[T], R], runners: int) 
 
 def _window(window: Any, is_last: bool) -> dict[str, Any]:
     return {"samples": window.samples, "start": window.start, "end": window.end, "is_last": is_last}
+
+
+def _chosen_scores(logits: torch.Tensor, labels: Sequence[str], candidate_labels: Sequence[str] | None) -> torch.Tensor:
+    """A classifier's scores of the candidates, which must be labels of its own."""
+    if candidate_labels is None:
+        return logits.float()
+    unknown = [word for word in candidate_labels if word not in labels]
+    if unknown:
+        raise PipelineOptionError(
+            f"candidate_labels: this model is a classifier and knows {', '.join(labels)}, not {unknown[0]!r}. Choose "
+            "among them, or use a model that answers through an LLM."
+        )
+    return logits[:, [labels.index(word) for word in candidate_labels]].float()
 
 
 def _length(window: dict[str, Any]) -> int:

@@ -10,12 +10,9 @@ from transformers.models.auto import AutoFeatureExtractor, AutoTokenizer
 from transformers.processing_utils import ProcessorMixin
 
 from .audio import load_audio
-from .configuration_mser import MSERConfig, SpeechLengthError
+from .configuration_mser import MSERConfig
 from .prompting import PromptError, candidate_ids, prompt_ids, reserve_audio_token
-
-LOG_SILENCE = -10.0
-"""Whisper's floor of the log-mel power, which is all that digital silence has."""
-
+from .speech_features import mel_features
 
 class MSERProcessor(ProcessorMixin):
     r"""
@@ -121,57 +118,7 @@ class MSERProcessor(ProcessorMixin):
 
     def extract_features(self, clips: Sequence[np.ndarray]) -> tuple[torch.Tensor, torch.Tensor]:
         """Log-mel features (batch, mels, time) of mono 16 kHz clips, and the mask of their true lengths."""
-        longest = max(len(clip) for clip in clips)
-        if longest > self.feature_extractor.n_samples:
-            seconds = longest / self.feature_extractor.sampling_rate
-            raise SpeechLengthError(
-                f"A clip of {seconds:.1f} s is longer than the {self.feature_extractor.chunk_length} s that the "
-                "encoder reads at once. Use the pipeline, which cuts long audio into windows, or iter_windows."
-            )
-        hop = self.feature_extractor.hop_length
-        lengths = torch.tensor([-(-len(clip) // hop) for clip in clips])
-        frames = int(lengths.max())
-        if not self.pad_to_30s:
-            log_mel, loudest = self._log_mel(clips, frames, lengths)
-            real = torch.arange(frames) < lengths[:, None]
-            return _as_whisper(log_mel, loudest) * real[:, None], real.long()
-        whole = self.feature_extractor.nb_max_frames
-        real = (torch.arange(whole) < lengths[:, None]).long()
-        overlapping = -(-self.feature_extractor.n_fft // (2 * hop))  # frames behind the end that still hear the clip
-        if frames + overlapping > whole:  # Whisper mirrors what stands at the very end of the 30 s
-            rate = self.feature_extractor.sampling_rate
-            padded = self.feature_extractor(list(clips), sampling_rate=rate, return_tensors="pt")
-            return padded["input_features"], real
-        log_mel, loudest = self._log_mel(clips, frames + overlapping)
-        silence = _as_whisper(torch.full_like(loudest, LOG_SILENCE), loudest).expand(-1, log_mel.shape[1], whole)
-        return torch.cat([_as_whisper(log_mel, loudest), silence[..., log_mel.shape[2] :]], dim=2), real
-
-    def _log_mel(
-        self, clips: Sequence[np.ndarray], frames: int, lengths: torch.Tensor | None = None
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Decadic log-mel power of the first frames, and the loudest value of each clip (within its `lengths`)."""
-        extractor = self.feature_extractor
-        hop, size = extractor.hop_length, extractor.n_fft
-        # Zeros behind the longest clip too, so that a clip's last frames look the same in any batch.
-        samples = torch.zeros(len(clips), (frames - 1) * hop + size)
-        for row, clip in enumerate(clips):
-            samples[row, : len(clip)] = torch.from_numpy(np.ascontiguousarray(clip, dtype=np.float32))
-        reflected = samples[:, 1 : size // 2 + 1].flip(-1)  # Whisper mirrors the beginning
-        spectrum = torch.stft(
-            torch.cat([reflected, samples], dim=1),
-            size,
-            hop,
-            window=torch.hann_window(size),
-            center=False,
-            return_complex=True,
-        )[..., :frames]
-        power = spectrum.real.square() + spectrum.imag.square()
-        mel = torch.from_numpy(extractor.mel_filters).to(power.dtype).T @ power
-        log_mel = mel.clamp_(min=10**LOG_SILENCE).log10_()
-        counted = log_mel
-        if lengths is not None:
-            counted = log_mel.masked_fill((torch.arange(frames) >= lengths[:, None])[:, None], LOG_SILENCE)
-        return log_mel, counted.amax((1, 2), keepdim=True)
+        return mel_features(self.feature_extractor, clips, self.pad_to_30s)
 
     def tokenize_prompt(
         self,
@@ -211,11 +158,6 @@ class MSERProcessor(ProcessorMixin):
     @property
     def model_input_names(self) -> list[str]:
         return ["input_features", "input_features_mask", "input_ids", "attention_mask"]
-
-
-def _as_whisper(log_mel: torch.Tensor, loudest: torch.Tensor) -> torch.Tensor:
-    """Whisper's range: 80 dB below the loudest and no less, then about -1 to 1."""
-    return (torch.maximum(log_mel, loudest - 8.0) + 4.0) / 4.0
 
 
 def _as_list(audio: Any) -> list[Any]:

@@ -15,6 +15,7 @@ from typing import Any
 
 from transformers.models.auto.configuration_auto import AutoConfig
 
+from .configuration_classification import MSERClassificationConfig
 from .configuration_mser import ON_FIRST_CONFIG, MSERConfig
 
 EMBEDDED_CHECKPOINT = Path(__file__).resolve().parent / "checkpoints" / "mser-tiny"
@@ -23,34 +24,48 @@ TASK = "speech-emotion"
 
 def register() -> None:
     """Register everything; called when the package is imported."""
-    AutoConfig.register(MSERConfig.model_type, MSERConfig, exist_ok=True)
+    for config in (MSERConfig, MSERClassificationConfig):
+        AutoConfig.register(config.model_type, config, exist_ok=True)
     ON_FIRST_CONFIG.append(_register_models)
     _after_import("transformers.models.auto.processing_auto", _register_processor)
     _after_import("transformers.pipelines", _register_pipeline)
 
 
 def _register_models() -> None:
-    from transformers.models.auto.modeling_auto import AutoModel, AutoModelForMultimodalLM
+    from transformers.models.auto.modeling_auto import (
+        MODEL_FOR_AUDIO_CLASSIFICATION_MAPPING_NAMES,
+        AutoModel,
+        AutoModelForAudioClassification,
+        AutoModelForMultimodalLM,
+    )
 
+    from .modeling_classification import MSERForEmotionClassification
     from .modeling_mser import MSERForEmotionGeneration
 
     AutoModel.register(MSERConfig, MSERForEmotionGeneration, exist_ok=True)
     AutoModelForMultimodalLM.register(MSERConfig, MSERForEmotionGeneration, exist_ok=True)
+    AutoModel.register(MSERClassificationConfig, MSERForEmotionClassification, exist_ok=True)
+    AutoModelForAudioClassification.register(MSERClassificationConfig, MSERForEmotionClassification, exist_ok=True)
+    # The stock pipeline looks up there which classes it may complain about.
+    name = MSERForEmotionClassification.__name__
+    MODEL_FOR_AUDIO_CLASSIFICATION_MAPPING_NAMES[MSERClassificationConfig.model_type] = name
 
 
 def _register_processor(module: ModuleType) -> None:
+    from .processing_classification import MSERSpeechProcessor
     from .processing_mser import MSERProcessor
 
     module.AutoProcessor.register(MSERConfig, MSERProcessor, exist_ok=True)
+    module.AutoProcessor.register(MSERClassificationConfig, MSERSpeechProcessor, exist_ok=True)
 
 
 def _register_pipeline(module: ModuleType) -> None:
-    from transformers.models.auto.modeling_auto import AutoModelForMultimodalLM
+    from transformers.models.auto.modeling_auto import AutoModelForAudioClassification, AutoModelForMultimodalLM
 
     # Named, not imported: whoever imports the pipeline's own module first gets here half-way through it.
     module.PIPELINE_REGISTRY.supported_tasks[TASK] = {
         "impl": f"{__package__}.pipeline_mser.SpeechEmotionPipeline",
-        "pt": (AutoModelForMultimodalLM,),
+        "pt": (AutoModelForMultimodalLM, AutoModelForAudioClassification),
         "default": {"model": (str(EMBEDDED_CHECKPOINT), "main")},
         "type": "multimodal",
     }

@@ -11,6 +11,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 ENTRY_FILES = ("configuration_mser.py", "modeling_mser.py", "processing_mser.py", "pipeline_mser.py")
+CLASSIFIER_ENTRY_FILES = (
+    "configuration_classification.py",
+    "modeling_classification.py",
+    "processing_classification.py",
+    "pipeline_mser.py",
+)
 
 AUTO_MAP = {
     "AutoConfig": "configuration_mser.MSERConfig",
@@ -27,28 +33,46 @@ CUSTOM_PIPELINES = {
     }
 }
 
+CLASSIFIER_AUTO_MAP = {
+    "AutoConfig": "configuration_classification.MSERClassificationConfig",
+    "AutoModel": "modeling_classification.MSERForEmotionClassification",
+    "AutoModelForAudioClassification": "modeling_classification.MSERForEmotionClassification",
+    "AutoProcessor": "processing_classification.MSERSpeechProcessor",
+}
 
-def write_code(folder: str | os.PathLike, checkpoint: str | os.PathLike = "") -> None:
+CLASSIFIER_PIPELINES = {
+    "speech-emotion": {
+        "impl": "pipeline_mser.SpeechEmotionPipeline",
+        "pt": ["AutoModelForAudioClassification"],
+        "type": "multimodal",
+    }
+}
+
+
+def write_code(
+    folder: str | os.PathLike, checkpoint: str | os.PathLike = "", entry_files: Sequence[str] = ENTRY_FILES
+) -> None:
     """Copy the entry files, and what they import, into a checkpoint's folder.
 
     Args:
         folder: Where to.
         checkpoint: Where the model came from. Code that came from a local checkpoint is kept by Transformers in
             one folder per entry file, none of them complete, so the checkpoint itself is the second place to look.
+        entry_files: Those of the kind of model that the checkpoint holds.
     """
     target = Path(folder).resolve()
     target.mkdir(parents=True, exist_ok=True)
     places = (Path(__file__).resolve().parent, Path(checkpoint).resolve())
-    for path in _code_files(places):
+    for path in _code_files(places, entry_files):
         if path.parent != target:
             # Bytes alone, not times and modes: a checkpoint must come out the same wherever it is written.
             shutil.copyfile(path, target / path.name)
 
 
-def _code_files(places: Sequence[Path]) -> list[Path]:
+def _code_files(places: Sequence[Path], entry_files: Sequence[str]) -> list[Path]:
     """The entry files and everything that they import from this package, directly or not."""
     found: dict[str, Path] = {}
-    waiting = list(ENTRY_FILES)
+    waiting = list(entry_files)
     while waiting:
         name = waiting.pop()
         path = next((place / name for place in places if (place / name).is_file()), None)

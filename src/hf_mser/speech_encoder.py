@@ -5,6 +5,8 @@ position table is cut to the clip. In a batch of mixed lengths nothing behind a 
 features and the first convolution's output are zeroed there, and attention is masked.
 """
 
+from typing import Any
+
 import torch
 from torch import nn
 from transformers.masking_utils import create_bidirectional_mask
@@ -35,24 +37,49 @@ class TrueLengthWhisperEncoder(WhisperEncoder):
         self, input_features: torch.Tensor, input_features_mask: torch.Tensor | None = None
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Features (batch, mels, time) -> frames (batch, layers, time / 2, width) and their mask."""
+        hidden, frames_mask = self.begin(input_features, input_features_mask)
+        states = self.run(hidden, frames_mask, 0, len(self.layers))
+        return torch.stack([states[index] for index in self.layer_indices], dim=1), frames_mask
+
+    def begin(
+        self, input_features: torch.Tensor, input_features_mask: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """What enters the first layer (batch, time / 2, width), and its mask where clips are of different length."""
         mask = input_features_mask if input_features_mask is None else input_features_mask.bool()
         if mask is not None and bool(mask.all()):
             mask = None  # nothing to hide: attention is faster without a mask
         hidden, frames_mask = self._convolve(input_features.to(self.conv1.weight.dtype), mask)
         hidden = hidden + self.embed_positions.weight[: hidden.shape[1]]
-        hidden = nn.functional.dropout(hidden, p=self.dropout, training=self.training)
+        return nn.functional.dropout(hidden, p=self.dropout, training=self.training), frames_mask
+
+    def run(
+        self,
+        hidden: torch.Tensor,
+        frames_mask: torch.Tensor | None,
+        first: int,
+        last: int,
+        adapters: Any = None,
+    ) -> dict[int, torch.Tensor]:
+        """From hidden state `first` on, all states up to `last`, by their number.
+
+        `adapters`, if given, has `before(layer, hidden)` and `after(layer, hidden)`.
+        """
         attention_mask = create_bidirectional_mask(
             config=self.config,
             inputs_embeds=hidden,
             attention_mask=None if frames_mask is None else frames_mask.long(),
         )
-        states = [hidden]
-        for layer in self.layers:
-            hidden = layer(hidden, attention_mask)
-            states.append(hidden)
-        if not self.ends_early:
-            states[-1] = self.layer_norm(states[-1])
-        return torch.stack([states[index] for index in self.layer_indices], dim=1), frames_mask
+        states = {first: hidden}
+        for index in range(first, last):
+            if adapters is not None:
+                hidden = adapters.before(index, hidden)
+            hidden = self.layers[index](hidden, attention_mask)
+            if adapters is not None:
+                hidden = adapters.after(index, hidden)
+            states[index + 1] = hidden
+        if last == len(self.layers) and not self.ends_early:
+            states[last] = self.layer_norm(states[last])
+        return states
 
     def _convolve(self, features: torch.Tensor, mask: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor | None]:
         length = (features.shape[-1] + 1) // 2

@@ -83,12 +83,12 @@ class CheckpointPredictor:
     def _load(self) -> Any:
         from transformers import AutoConfig, pipeline
 
-        from ..configuration_mser import MSERConfig
+        from ..configuration_mser import SpeechEmotionConfig
 
         folder = self._folder()
         where = str(folder) if folder is not None else str(self.model)
         options: dict[str, Any] = {"revision": self.revision} if self.revision else {}
-        ours = AutoConfig.from_pretrained(where, **options).model_type == MSERConfig.model_type
+        ours = isinstance(AutoConfig.from_pretrained(where, **options), SpeechEmotionConfig)
         task: Any = "speech-emotion" if ours else "audio-classification"
         return pipeline(task, model=where, device=self.device, **options)
 

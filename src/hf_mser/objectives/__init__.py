@@ -1,9 +1,11 @@
 """What training minimises. Objectives add up: `2.0 * EmotionContrastive() + CrossEntropy()`."""
 
+from .adversarial import SpeakerAdversary, reverse_gradient
 from .base import UNLABELLED, Objective, ObjectiveError, WeightedSum
 from .contrastive import EmotionContrastive, IdleObjectiveWarning
 from .cross_entropy import CrossEntropy
 from .registry import build, names, register
+from .supcon import SupervisedContrastive
 
 __all__ = [
     "UNLABELLED",
@@ -12,8 +14,11 @@ __all__ = [
     "IdleObjectiveWarning",
     "Objective",
     "ObjectiveError",
+    "SpeakerAdversary",
+    "SupervisedContrastive",
     "WeightedSum",
     "build",
     "names",
     "register",
+    "reverse_gradient",
 ]

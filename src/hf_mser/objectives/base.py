@@ -46,8 +46,14 @@ class Objective(nn.Module):
     reads: ClassVar[tuple[str, ...]] = ()
     """For `over_pairs`: the per-clip output fields (batch first) that it needs of the whole batch."""
 
+    ids: tuple[str, ...] = ()
+    """Columns of the data whose values it needs as numbers: `("speaker",)` asks for `speaker_id` in a batch."""
+
     citation: ClassVar[str | None] = None
     """Where the formula comes from."""
+
+    progress: float = 0.0
+    """How much of training is over, from 0 to 1; the trainer keeps it."""
 
     def forward(self, outputs: Any, batch: Mapping[str, Any]) -> tuple[Tensor, Parts]:
         raise NotImplementedError
@@ -55,6 +61,9 @@ class Objective(nn.Module):
     def items(self, batch: Mapping[str, Any]) -> Tensor:
         """How many things the loss is a mean over: the weight of a batch that is a piece of a larger one."""
         return torch.tensor(float(len(emotion_ids(batch))))
+
+    def make_heads(self, counts: Mapping[str, int], embedding_size: int) -> None:
+        """Make what depends on the training data: `counts` says how many values each of `ids` has there."""
 
     def terms(self) -> list[tuple[float, Objective]]:
         """The objective as a flat weighted sum."""

@@ -32,13 +32,13 @@ def add_lora(model: Any, section: LoraSection) -> int:
 
 
 def has_adapters(model: nn.Module) -> bool:
-    """True when a LoRA layer is in place.
+    """True when a LoRA layer is in place that is not the model's own.
 
     Example:
         >>> has_adapters(nn.Linear(2, 2))
         False
     """
-    return any("lora_" in name for name, _ in model.named_parameters())
+    return not getattr(model, "keeps_adapters", False) and any("lora_" in name for name, _ in model.named_parameters())
 
 
 def what_learns(model: nn.Module) -> dict[str, torch.Tensor]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .arguments import MSERTrainingArguments
@@ -40,6 +40,32 @@ def column(dataset: Any, name: str) -> Sequence[Any]:
     if hasattr(dataset, "column_names"):
         return [None] * len(dataset)
     return [dataset[index].get(name) for index in range(len(dataset))]
+
+
+def identity(row: Mapping[str, Any], name: str) -> str | None:
+    """What a row says in a column, as one name; speakers of different corpora are different people.
+
+    Example:
+        >>> identity({"speaker": "01", "corpus": "emovo"}, "speaker")
+        'emovo/01'
+    """
+    value = row.get(name)
+    if value is None:
+        return None
+    return f"{row['corpus']}/{value}" if name == "speaker" and row.get("corpus") else str(value)
+
+
+def identities(dataset: Any, name: str) -> dict[str, int]:
+    """The values of a column, numbered.
+
+    Example:
+        >>> identities([{"language": "it"}, {"language": "de"}, {"language": None}], "language")
+        {'de': 0, 'it': 1}
+    """
+    columns = {key: column(dataset, key) for key in (name, "corpus")}
+    rows = ({name: value, "corpus": corpus} for value, corpus in zip(columns[name], columns["corpus"], strict=True))
+    values = {identity(row, name) for row in rows} - {None}
+    return {value: number for number, value in enumerate(sorted(map(str, values)))}
 
 
 def class_names(dataset: Any) -> Sequence[str] | None:

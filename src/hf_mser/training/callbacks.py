@@ -28,11 +28,25 @@ class RunStart(TrainerCallback):
                     torch.distributed.fsdp.register_fsdp_forward_method(trainer.model, name)
         trainer._parts_logged_at = state.global_step
         trainer.standardize()
+        if args.world_size > 1:  # engines keep the model's weights alike, not the objective's
+            for weight in trainer.objective.parameters():
+                torch.distributed.broadcast(weight.data, 0)
         if trainer._resumed_from is not None:
             self._check_sampler(trainer)
             weights = trainer._resumed_from / "objective.pt"
             if weights.is_file():
                 trainer.objective.load_state_dict(torch.load(weights, map_location=args.device, weights_only=True))
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        for _, term in self.trainer.objective.terms():
+            term.progress = state.global_step / max(state.max_steps, 1)
+
+    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if args.world_size > 1:
+            for weight in self.trainer.objective.parameters():
+                if weight.grad is not None:
+                    torch.distributed.all_reduce(weight.grad)
+                    weight.grad /= args.world_size
 
     def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if hasattr(self.trainer.data_collator, "epoch"):

@@ -18,6 +18,7 @@ from ..audio import load_audio
 from ..errors import MSERError
 from ..objectives import UNLABELLED
 from .augmentation import Augmentation
+from .balance import identity
 from .feature_keys import clip_key
 from .features import FrozenFeatureCache
 
@@ -35,7 +36,7 @@ class EmotionCollator:
         emotions: the words behind the integers of the rows' `emotion`; by default the same as `labels`.
         cache: where frozen frames are kept; without it every batch carries features.
         augmentation: what may happen to training clips; never applied by `for_evaluation()`.
-        ids: for columns that an objective reads: `{"speaker": {"anna": 0, ...}}` becomes `speaker_id` in a batch.
+        ids: for columns that an objective reads: `{"language": {"de": 0, ...}}` becomes `language_id` in a batch.
         seed: of the augmentation; together with `epoch` and the clip's content it decides everything.
 
     Example:
@@ -63,17 +64,22 @@ class EmotionCollator:
         self.ids = {column: dict(values) for column, values in (ids or {}).items()}
         self.seed = seed
         self.epoch = 0
+        self._knows_all = True
 
     def for_evaluation(self) -> EmotionCollator:
-        """The same without augmentation."""
+        """The same without augmentation, and with strangers among speakers, languages and the like."""
         plain = copy.copy(self)
         plain.augmentation = None
+        plain._knows_all = False
         return plain
 
     def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         words = [self._word(row) for row in rows]
-        batch: dict[str, Any] = self._prompts(words)
-        batch["emotion_id"] = torch.tensor([UNLABELLED if word is None else self.labels.index(word) for word in words])
+        emotions = torch.tensor([UNLABELLED if word is None else self.labels.index(word) for word in words])
+        # A classifier answers with a class, the others with words.
+        asks = hasattr(self.processor, "tokenize_prompt")
+        batch: dict[str, Any] = self._prompts(words) if asks else {"labels": emotions}
+        batch["emotion_id"] = emotions
         for column, values in self.ids.items():
             batch[f"{column}_id"] = torch.tensor([self._id(row, column, values) for row in rows])
         return batch | self._speech([row["audio"] for row in rows])
@@ -91,10 +97,10 @@ class EmotionCollator:
         return word
 
     def _id(self, row: Mapping[str, Any], column: str, values: Mapping[str, int]) -> int:
-        value = row.get(column)
-        if value is not None and value not in values:
+        value = identity(row, column)
+        if value is not None and value not in values and self._knows_all:
             raise BatchError(f"The {column} {value!r} is new; ids were made for {len(values)} others.")
-        return UNLABELLED if value is None else values[value]
+        return UNLABELLED if value is None else values.get(value, UNLABELLED)
 
     def _prompts(self, words: Sequence[str | None]) -> dict[str, Tensor]:
         """The prompt and the answer; a clip without a label has an answer that nothing is learned from."""

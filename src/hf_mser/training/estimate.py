@@ -65,6 +65,8 @@ def estimate(recipe: Recipe, args: MSERTrainingArguments, data: RecipeData) -> E
     except OSError:
         return None
     parameters = count_parameters(config)
+    if recipe.model.kind == "classification":
+        return _estimate_classifier(recipe, args, data, config, parameters)
     if recipe.model.quantization is not None:
         weight_bytes = {"4bit": 0.5, "8bit": 1.0}[recipe.model.quantization]
     else:
@@ -112,20 +114,63 @@ def estimate(recipe: Recipe, args: MSERTrainingArguments, data: RecipeData) -> E
     )
 
 
+def _estimate_classifier(
+    recipe: Recipe, args: MSERTrainingArguments, data: RecipeData, config: Any, parameters: dict[str, int]
+) -> Estimate:
+    """The same for a classifier: a frozen part that a cache saves, adapted layers, and what stands on them."""
+    clips, seconds = len(data.train), data.train.seconds()
+    frames = seconds / max(clips, 1) * FRAMES_PER_SECOND
+    width, number_bytes = config.speech_config.hidden_size, BYTES[recipe.model.dtype]
+    steps_per_epoch = max(1, -(-clips // args.global_batch_size))
+    steps = args.max_steps if args.max_steps > 0 else int(args.num_train_epochs * steps_per_epoch)
+    depth = max(config.speech_layer_indices)
+    layers = depth - config.first_adapted_layer
+    adapted = parameters["speech encoder"] * layers / max(depth, 1)
+    cached = recipe.cache.folder is not None
+    epochs = max(steps / steps_per_epoch, 1e-9)
+    frozen = 2 * (parameters["speech encoder"] - adapted) * (min(1.0, 1 / epochs) if cached else 1.0)
+    trainable = parameters["learn"]
+    flops = (frozen + 4 * adapted + 6 * trainable) * frames * args.global_batch_size
+    cache_bytes = seconds * FRAMES_PER_SECOND * len(config.frozen_layer_indices) * width * 4
+    return Estimate(
+        parameters={"speech encoder": parameters["speech encoder"], "adapters and head": trainable},
+        trainable=trainable,
+        weights_bytes=parameters["speech encoder"] * number_bytes + trainable * 4,
+        optimizer_bytes=trainable * 12,
+        activation_bytes=int(args.train_batch_size * frames * width * (34 * layers + 4) * number_bytes),
+        cache_bytes=int(min(cache_bytes, recipe.cache.max_gigabytes * 1024**3)) if cached else 0,
+        steps=steps,
+        flops_per_step=flops,
+        seconds=steps * flops / max(args.world_size, 1) / (USED_SHARE_OF_PEAK * matmul_rate(args.device, recipe)),
+    )
+
+
 def model_config(section: ModelSection) -> Any:
     """The config that the model of a recipe will have, without any weights."""
     from transformers import AutoConfig
 
+    from ..configuration_classification import MSERClassificationConfig
     from ..configuration_mser import EmotionQFormerConfig, MSERConfig
+    from ..pretrained_speech import connector_sizes
 
+    kind = MSERClassificationConfig if section.kind == "classification" else MSERConfig
     if section.checkpoint is not None:
-        return MSERConfig.from_pretrained(section.checkpoint)
+        return kind.from_pretrained(section.checkpoint)
     sizes: dict[str, Any] = {}
-    if section.qformer is not None:
+    if section.connector is not None:
+        sizes = connector_sizes(section.connector)
+    elif section.qformer is not None and section.kind == "generation":
         bert = AutoConfig.from_pretrained(section.qformer)
         names = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
         sizes = {name: getattr(bert, name) for name in names}
     labels = {} if section.labels is None else {"id2label": dict(enumerate(section.labels))}
+    if section.kind == "classification":
+        return MSERClassificationConfig(
+            speech_config=AutoConfig.from_pretrained(section.speech),
+            qformer_config={**sizes, **section.qformer_config} or None,
+            **labels,
+            **section.settings,
+        )
     return MSERConfig(
         speech_config=AutoConfig.from_pretrained(section.speech),
         text_config=AutoConfig.from_pretrained(section.text),
@@ -137,8 +182,16 @@ def model_config(section: ModelSection) -> Any:
 
 def count_parameters(config: Any) -> dict[str, int]:
     """Exact numbers of parameters of the three parts."""
+    from ..configuration_classification import MSERClassificationConfig
+    from ..modeling_classification import MSERForEmotionClassification
     from ..modeling_mser import MSERForEmotionGeneration
 
+    if isinstance(config, MSERClassificationConfig):
+        with torch.device("meta"):
+            classifier = MSERForEmotionClassification(config)
+        learn = sum(weight.numel() for weight in classifier.parameters() if weight.requires_grad)
+        encoder = sum(w.numel() for name, w in classifier.named_parameters() if classifier._is_backbone(name))
+        return {"speech encoder": encoder, "learn": learn}
     with torch.device("meta"):
         model = MSERForEmotionGeneration(config)
     parts = {"speech encoder": model.speech_encoder, "connector": model.connector, "LLM": model.text_model}

@@ -42,13 +42,14 @@ def encoder_key(model: Any, processor: Any) -> str:
     """
     digest = hashlib.blake2b(digest_size=16)
     settings = {
-        "speech_layers": list(model.config.speech_layer_indices),
-        "pad_to_30s": model.config.pad_to_30s,
+        "speech_layers": list(model.config.frozen_layer_indices),
+        "frames_per_token": getattr(model.config, "frames_per_token", 1),
+        "pad_to_30s": getattr(model.config, "pad_to_30s", False),
         "encoder": model.config.speech_config.to_dict(),
         "extractor": processor.feature_extractor.to_dict(),
     }
     digest.update(json.dumps(settings, sort_keys=True, default=str).encode())
-    for name, tensor in sorted(model.speech_encoder.state_dict().items()):
+    for name, tensor in sorted(model.frozen_speech().items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)} ".encode())
         digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()

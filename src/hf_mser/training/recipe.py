@@ -29,13 +29,15 @@ class RecipeError(MSERError, ValueError):
 class ModelSection:
     """Where the model comes from: backbones, or a checkpoint to go on from."""
 
+    kind: Literal["generation", "classification"] = "generation"
     speech: str | None = None
     text: str | None = None
     qformer: str | None = "bert-base-uncased"
+    connector: str | None = None  # a checkpoint of either kind, whose Q-Former this one starts from
     checkpoint: str | None = None
     qformer_config: dict[str, Any] = field(default_factory=dict)
     revisions: dict[str, str] = field(default_factory=dict)
-    settings: dict[str, Any] = field(default_factory=dict)  # further fields of MSERConfig
+    settings: dict[str, Any] = field(default_factory=dict)  # further fields of the model's config
     labels: list[str] | None = None
     dtype: Literal["float32", "bfloat16", "float16", "auto"] = "float32"
     attention: str | None = None
@@ -43,10 +45,15 @@ class ModelSection:
 
     def check(self, where: str) -> None:
         backbones = self.speech is not None or self.text is not None
-        if self.checkpoint is None and (self.speech is None or self.text is None):
-            raise RecipeError(f"{where}: name `speech` and `text` backbones, or a `checkpoint` to go on from.")
         if self.checkpoint is not None and backbones:
             raise RecipeError(f"{where}: a `checkpoint` brings its backbones; leave out `speech` and `text`.")
+        if self.kind == "classification":
+            if self.checkpoint is None and self.speech is None:
+                raise RecipeError(f"{where}: name a `speech` encoder, or a `checkpoint` to go on from.")
+            if self.text is not None or self.quantization is not None:
+                raise RecipeError(f"{where}: a classifier has no LLM; leave out `text` and `quantization`.")
+        elif self.checkpoint is None and (self.speech is None or self.text is None):
+            raise RecipeError(f"{where}: name `speech` and `text` backbones, or a `checkpoint` to go on from.")
 
 
 @dataclass
@@ -146,6 +153,8 @@ class Recipe:
             build(self.objective)
         except ObjectiveError as error:
             raise RecipeError(f"{where}objective: {error}") from error
+        if self.model.kind == "classification" and (self.lora.text or self.lora.speech):
+            raise RecipeError(f"{where}lora: a classifier's LoRA is its own; set lora_rank in model.settings.")
         _check_training(self.training, f"{where}training")
 
 

@@ -102,6 +102,8 @@ def build_model(section: ModelSection) -> tuple[Any, Any]:
     options: dict[str, Any] = {"dtype": "auto" if section.dtype == "auto" else getattr(torch, section.dtype)}
     if section.attention is not None:
         options["attn_implementation"] = section.attention
+    if section.kind == "classification":
+        return _build_classifier(section, options)
     if section.quantization is not None:
         options["quantization_config"] = _quantization(section.quantization)
     if section.checkpoint is not None:
@@ -111,6 +113,7 @@ def build_model(section: ModelSection) -> tuple[Any, Any]:
         speech=str(section.speech),  # a checked section without a checkpoint names both
         text=str(section.text),
         qformer=section.qformer,
+        connector=section.connector,
         qformer_config=section.qformer_config or None,
         labels=section.labels,
         revisions=section.revisions or None,
@@ -118,6 +121,25 @@ def build_model(section: ModelSection) -> tuple[Any, Any]:
         **section.settings,
     )
     return model, MSERProcessor.from_backbones(model.config)
+
+
+def _build_classifier(section: ModelSection, options: dict[str, Any]) -> tuple[Any, Any]:
+    from ..modeling_classification import MSERForEmotionClassification
+    from ..processing_classification import MSERSpeechProcessor
+
+    if section.checkpoint is not None:
+        model = MSERForEmotionClassification.from_pretrained(section.checkpoint, **options)
+        return model, MSERSpeechProcessor.from_pretrained(section.checkpoint)
+    model = MSERForEmotionClassification.from_backbones(
+        speech=str(section.speech),
+        connector=section.connector,
+        labels=section.labels,
+        revision=section.revisions.get("speech"),
+        qformer_config=section.qformer_config or None,
+        **options,
+        **section.settings,
+    )
+    return model, MSERSpeechProcessor.from_backbones(model.config)
 
 
 def build_trainer(recipe: Recipe, args: MSERTrainingArguments, data: RecipeData) -> MSERTrainer:
@@ -203,13 +225,15 @@ def _plot_embeddings(trainer: MSERTrainer, folder: RunFolder, clips: Clips, name
 
 def _labels(section: ModelSection) -> list[str]:
     """The model's emotion words, without loading it."""
+    from ..configuration_classification import MSERClassificationConfig
     from ..configuration_mser import MSERConfig
     from ..emotions import EMOTIONS
 
     if section.checkpoint is not None:
         if not (Path(section.checkpoint) / "config.json").exists() and Path(section.checkpoint).is_absolute():
             raise RecipeError(f"model.checkpoint: there is no checkpoint {section.checkpoint}. Train that stage first.")
-        return MSERConfig.from_pretrained(section.checkpoint).labels
+        kind = MSERClassificationConfig if section.kind == "classification" else MSERConfig
+        return kind.from_pretrained(section.checkpoint).labels
     return list(section.labels or EMOTIONS)
 
 

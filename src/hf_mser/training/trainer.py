@@ -23,11 +23,10 @@ from transformers import Trainer
 from transformers.trainer import TRAINING_ARGS_NAME
 from transformers.utils import SAFE_WEIGHTS_NAME
 
-from ..errors import MSERError
 from ..objectives import Objective, build
 from .adapters import has_adapters, what_learns
 from .arguments import MSERTrainingArguments, TrainingArgumentsError
-from .balance import balanced_sampler, class_names
+from .balance import balanced_sampler, class_names, identities
 from .callbacks import RunStart
 from .checkpoints import (
     CheckpointError,
@@ -104,6 +103,7 @@ class MSERTrainer(Trainer):
         )
         if data_collator is None:
             self.data_collator = self._default_collator()
+        self._number_identities()
         if feature_cache is not None and not self._encodes_ahead():
             raise TrainingArgumentsError(
                 "A feature cache needs a frozen encoder that no engine has sharded. Leave the cache out with FSDP, "
@@ -113,6 +113,19 @@ class MSERTrainer(Trainer):
         self.add_callback(RunStart(self))
 
     # Data
+
+    def _number_identities(self) -> None:
+        """Number the speakers, languages ... that the objective reads, and make its heads for as many."""
+        wanted = {name for _, term in self.objective.terms() for name in term.ids}
+        if not wanted or self.train_dataset is None:
+            return
+        ids = {name: identities(self.train_dataset, name) for name in sorted(wanted)}
+        if hasattr(self.data_collator, "ids"):
+            self.data_collator.ids = ids | self.data_collator.ids
+            ids |= {name: self.data_collator.ids[name] for name in ids}
+        for _, term in self.objective.terms():
+            counts = {name: len(ids[name]) for name in term.ids}
+            term.make_heads(counts, self.model.speech_embedding_size)
 
     def _default_collator(self) -> EmotionCollator:
         if self.processing_class is None:
@@ -193,16 +206,15 @@ class MSERTrainer(Trainer):
 
     def _encodes_ahead(self) -> bool:
         """Frozen frames can be made outside of the model's forward unless an engine has sharded the encoder."""
-        encoder = getattr(self.model, "speech_encoder", None)
-        if encoder is None or not hasattr(self.model, "encode_speech"):
-            return False
         sharded = self.is_fsdp_enabled or self.is_deepspeed_enabled
-        return not sharded and not any(parameter.requires_grad for parameter in encoder.parameters())
+        return not sharded and getattr(self.model, "frames_are_frozen", False)
 
     def standardize(self) -> None:
         """Measure the scale of the frames on training clips, if the connector is new."""
         connector, rows, count = getattr(self.model, "connector", None), self.train_dataset, self.args.standardize_clips
-        if connector is None or not count or not self._encodes_ahead() or is_standardized(connector):
+        if connector is None or not connector.domain or not count or not self._encodes_ahead():
+            return
+        if is_standardized(connector):
             return
         chosen = np.random.default_rng(self.args.seed).permutation(len(rows))[:count].tolist()
         size = self.args.eval_batch_size
@@ -212,7 +224,8 @@ class MSERTrainer(Trainer):
 
         def frames_of(batch: Any) -> tuple[Tensor, Tensor]:
             prepared = self._prepare_inputs(batch)
-            return prepared["speech_frames"], prepared["speech_frames_mask"]
+            frames, mask = prepared["speech_frames"], prepared["speech_frames_mask"]
+            return (self.model.adapt_frames(frames, mask) if hasattr(self.model, "adapt_frames") else frames), mask
 
         fit_standardization(connector, batches, frames_of)
 
@@ -321,8 +334,6 @@ class MSERTrainer(Trainer):
         weights = [weight for weight in self.objective.parameters() if weight.requires_grad]
         known = {id(weight) for group in optimizer.param_groups for weight in group["params"]}
         if weights and id(weights[0]) not in known:
-            if self.args.world_size > 1:
-                raise MSERError("An objective with weights of its own trains on one process only.")
             optimizer.add_param_group({"params": weights})
         return optimizer
 
