@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import (
+    AutoConfig,
+    AutoModel,
     BertConfig,
     BertModel,
     Gemma3ForCausalLM,
@@ -21,6 +23,7 @@ from transformers import (
     PreTrainedTokenizerFast,
     Qwen2Config,
     Qwen2ForCausalLM,
+    Wav2Vec2FeatureExtractor,
     WhisperConfig,
     WhisperFeatureExtractor,
     WhisperModel,
@@ -70,6 +73,29 @@ def save_whisper(folder: Path, mels: int = 80, seed: int = 0) -> Path:
     torch.manual_seed(seed)
     _stir(WhisperModel(whisper_config(mels))).save_pretrained(folder)
     WhisperFeatureExtractor(feature_size=mels).save_pretrained(folder)
+    return folder
+
+
+def save_wave_encoder(folder: Path, family: str, stable: bool = False, seed: int = 5) -> Path:
+    """A wav2vec 2.0, HuBERT or WavLM, 16 wide, with its feature extractor."""
+    torch.manual_seed(seed)
+    config = AutoConfig.for_model(
+        family,
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=24,
+        conv_dim=(8, 8, 8),
+        conv_kernel=(10, 8, 4),
+        conv_stride=(5, 8, 8),
+        num_conv_pos_embeddings=16,
+        num_conv_pos_embedding_groups=2,
+        vocab_size=8,
+        do_stable_layer_norm=stable,
+        feat_extract_norm="layer" if stable else "group",
+    )
+    _stir(AutoModel.from_config(config)).save_pretrained(folder)
+    Wav2Vec2FeatureExtractor().save_pretrained(folder)
     return folder
 
 

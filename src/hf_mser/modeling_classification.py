@@ -314,12 +314,14 @@ def sounding_frames(mels: torch.Tensor, padded_length: int) -> torch.Tensor | No
     """The mask of features that were padded to 30 s without one, as Transformers' own pipeline does.
 
     Padding is silence, which Whisper's features show as one value, the lowest: what stands behind the last other frame
-    is padding.
+    is padding. That frame itself already looks beyond the end.
     """
     if mels.shape[-1] != padded_length:
         return None
     heard = (mels != mels.amin((1, 2), keepdim=True)).any(1)
-    return (heard.flip(-1).cumsum(-1).flip(-1) > 0).long()
+    beyond = heard.flip(-1).cumsum(-1).flip(-1)
+    ends = heard & (beyond == 1) & ~heard.all(1, keepdim=True)
+    return ((beyond > 0) & ~ends).long()
 
 
 def _encoder_weights(

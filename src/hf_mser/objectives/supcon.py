@@ -98,7 +98,7 @@ class SupervisedContrastive(Objective):
             )
         languages = languages[labelled]
         differ = languages[:, None] != languages[None, :]
-        return torch.where(differ, self.language_weight, 1.0).to(like)
+        return torch.where(differ, like.new_tensor(self.language_weight), like.new_ones(()))
 
     def _warn_when_idle(self, positive: Tensor, itself: Tensor) -> None:
         if not positive.any():
