@@ -190,9 +190,8 @@ class MSERForEmotionClassification(SpeechEmotionModel):
         """
         features = input_values if input_features is None else input_features
         mask = attention_mask if input_features_mask is None else input_features_mask
-        if mask is None and features is not None and features.ndim == 3:
-            mask = sounding_frames(features, 2 * self.config.speech_config.max_source_positions)
         if features is not None and mask is not None:
+            mask = mask[:, :: mask.shape[1] // features.shape[-1]]  # Whisper's own extractor may mask samples
             longest = int(mask.sum(1).max())
             features, mask = features[..., :longest], mask[:, :longest]  # 30 s of padding are not read
         speech = self.connect_speech(features, mask, speech_frames, speech_frames_mask)
@@ -308,20 +307,6 @@ class MSERForEmotionClassification(SpeechEmotionModel):
     @property
     def _layers_prefix(self) -> str:
         return "layers" if isinstance(self.speech_encoder, TrueLengthWhisperEncoder) else "model.encoder.layers"
-
-
-def sounding_frames(mels: torch.Tensor, padded_length: int) -> torch.Tensor | None:
-    """The mask of features that were padded to 30 s without one, as Transformers' own pipeline does.
-
-    Padding is silence, which Whisper's features show as one value, the lowest: what stands behind the last other frame
-    is padding. That frame itself already looks beyond the end.
-    """
-    if mels.shape[-1] != padded_length:
-        return None
-    heard = (mels != mels.amin((1, 2), keepdim=True)).any(1)
-    beyond = heard.flip(-1).cumsum(-1).flip(-1)
-    ends = heard & (beyond == 1) & ~heard.all(1, keepdim=True)
-    return ((beyond > 0) & ~ends).long()
 
 
 def _encoder_weights(

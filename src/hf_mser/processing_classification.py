@@ -11,7 +11,7 @@ from transformers.processing_utils import ProcessorMixin
 
 from .audio import load_audio
 from .configuration_classification import MSERClassificationConfig
-from .speech_features import mel_lengths, reads_waveforms, refuse_too_long, true_length_mels, waveforms
+from .speech_features import mel_features, reads_waveforms, waveforms
 
 
 class _NoTokens:
@@ -73,10 +73,7 @@ class MSERSpeechProcessor(ProcessorMixin):
         """Features of mono 16 kHz clips, and the mask of their true lengths."""
         if reads_waveforms(self.feature_extractor):
             return waveforms(self.feature_extractor, clips)
-        refuse_too_long(self.feature_extractor, clips)
-        features = true_length_mels(self.feature_extractor, clips)
-        lengths = mel_lengths(self.feature_extractor, clips)
-        return features, (torch.arange(features.shape[-1]) < lengths[:, None]).long()
+        return mel_features(self.feature_extractor, clips)
 
     @property
     def model_input_names(self) -> list[str]:

@@ -14,6 +14,7 @@ from .configuration_mser import MSERConfig
 from .prompting import PromptError, candidate_ids, prompt_ids, reserve_audio_token
 from .speech_features import mel_features
 
+
 class MSERProcessor(ProcessorMixin):
     r"""
     Whisper's features on the true length of each clip, the prompt around them, and the answers to learn.
