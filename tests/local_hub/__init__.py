@@ -57,6 +57,7 @@ class LocalHub:
         """Variables for a process that knows this Hub alone, with caches of its own in `home`."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "HUGGING"))}
         source = str(Path(__file__).resolve().parents[2] / "src")
+        path = os.pathsep.join(filter(None, [source, more.pop("PYTHONPATH", ""), kept.get("PYTHONPATH")]))
         return {
             **kept,
             "HF_ENDPOINT": self.endpoint,
@@ -69,7 +70,7 @@ class LocalHub:
             "NO_PROXY": "127.0.0.1,localhost",
             "no_proxy": "127.0.0.1,localhost",
             "OMP_NUM_THREADS": "1",
-            "PYTHONPATH": os.pathsep.join([source, *filter(None, [kept.get("PYTHONPATH")])]),
+            "PYTHONPATH": path,
             **({"HF_TOKEN": token} if token else {}),
             **more,
         }

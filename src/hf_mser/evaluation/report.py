@@ -83,21 +83,21 @@ def summary_table(results: Mapping[str, Any]) -> tuple[tuple[str, ...], ...]:
             str(entry["n"]),
             str(entry["speakers"]),
             str(len(entry["classes"])),
-            _percent(entry["WA"]),
-            _percent(entry["UA"]),
-            _span(entry["intervals"]["UA"]),
-            _percent(entry["WF1"]),
-            _percent(entry["precision"]),
-            _percent(entry["macro_F1"]),
-            _percent(entry["ECE"]),
+            percent(entry["WA"]),
+            percent(entry["UA"]),
+            span(entry["intervals"]["UA"]),
+            percent(entry["WF1"]),
+            percent(entry["precision"]),
+            percent(entry["macro_F1"]),
+            percent(entry["ECE"]),
         )
         for entry in results["results"]
     ]
     mean = results["mean"]
     if mean["of"] > 1:
         values = (mean["WA"], mean["UA"], mean["WF1"], mean["precision"], mean["macro_F1"])
-        wa, ua, wf1, precision, macro = map(_percent, values)
-        span = _span(mean["intervals"]["UA"])
+        wa, ua, wf1, precision, macro = map(percent, values)
+        span = span(mean["intervals"]["UA"])
         rows.append((f"mean of {mean['of']}", "", "", "", "", wa, ua, span, wf1, precision, macro, ""))
     return (head, *rows)
 
@@ -152,8 +152,8 @@ def _sections(results: Mapping[str, Any], figures: Sequence[str]) -> list[Sectio
             bullets=tuple(results["notes"]),
         ),
         Section("Languages", (), _languages(results), f"{PLOTS}/languages.png"),
-        Section("Recall of each emotion", (), _recalls(entries)),
-        Section("Women and men", (), _genders(entries)),
+        Section("Recall of each emotion", (), recalls_table(entries)),
+        Section("Women and men", (), genders_table(entries)),
         Section("Confusion", ("Rows are the reference, shares of a row in per cent.",), (), f"{PLOTS}/confusion.png"),
         Section("Reliability", ("Answers by confidence, over all clips.",), (), f"{PLOTS}/reliability.png"),
     ]
@@ -168,21 +168,23 @@ def _sections(results: Mapping[str, Any], figures: Sequence[str]) -> list[Sectio
 
 def _languages(results: Mapping[str, Any]) -> tuple[tuple[str, ...], ...]:
     rows = [
-        (language, str(values["entries"]), _percent(values["WA"]), _percent(values["UA"]), _percent(values["WF1"]))
+        (language, str(values["entries"]), percent(values["WA"]), percent(values["UA"]), percent(values["WF1"]))
         for language, values in results["languages"].items()
     ]
     return (("language", "results", "WA", "UA", "WF1"), *rows)
 
 
-def _recalls(entries: Sequence[Mapping[str, Any]]) -> tuple[tuple[str, ...], ...]:
+def recalls_table(entries: Sequence[Mapping[str, Any]]) -> tuple[tuple[str, ...], ...]:
+    """The recall of each emotion, a row for each result."""
     emotions = list(dict.fromkeys(emotion for entry in entries for emotion in entry["classes"]))
-    rows = [(title_of(entry), *(_percent(entry["recall"].get(emotion)) for emotion in emotions)) for entry in entries]
+    rows = [(title_of(entry), *(percent(entry["recall"].get(emotion)) for emotion in emotions)) for entry in entries]
     return (("test", *emotions), *rows)
 
 
-def _genders(entries: Sequence[Mapping[str, Any]]) -> tuple[tuple[str, ...], ...]:
+def genders_table(entries: Sequence[Mapping[str, Any]]) -> tuple[tuple[str, ...], ...]:
+    """Women and men apart, two rows for each result."""
     rows = [
-        (title_of(entry), gender, str(values["n"]), _percent(values["WA"]), _percent(values["UA"]))
+        (title_of(entry), gender, str(values["n"]), percent(values["WA"]), percent(values["UA"]))
         for entry in entries
         for gender, values in entry["per_gender"].items()
     ]
@@ -192,7 +194,7 @@ def _genders(entries: Sequence[Mapping[str, Any]]) -> tuple[tuple[str, ...], ...
 def _matrix(results: Mapping[str, Any]) -> tuple[tuple[str, ...], ...]:
     matrix = matrix_of(results)
     rows = [
-        (source, *(_percent(value) for value in row))
+        (source, *(percent(value) for value in row))
         for source, row in zip(matrix.sources, matrix.values.tolist(), strict=True)
     ]
     return (("train \\ test", *matrix.targets), *rows)
@@ -216,14 +218,26 @@ def _markdown(title: str, sections: Sequence[Section]) -> str:
         parts.append(f"## {section.title}")
         parts += section.paragraphs
         if len(section.table) > 1:
-            head, *rows = section.table
-            rule = "|".join(["---", *["---:"] * (len(head) - 1)])
-            parts.append("\n".join([_row(head), f"|{rule}|", *map(_row, rows)]))
+            parts.append(markdown_table(section.table))
         if section.figure:
             parts.append(f"![{section.title}]({section.figure})")
         if section.bullets:
             parts.append("\n".join(f"- {bullet}" for bullet in section.bullets))
     return "\n\n".join(parts) + "\n"
+
+
+def markdown_table(table: Sequence[Sequence[str]]) -> str:
+    """A table as Markdown: the head, then the rows; numbers to the right.
+
+    Example:
+        >>> print(markdown_table([("test", "UA"), ("emodb", "61.3")]))
+        | test | UA |
+        |---|---:|
+        | emodb | 61.3 |
+    """
+    head, *rows = table
+    rule = "|".join(["---", *["---:"] * (len(head) - 1)])
+    return "\n".join([_row(head), f"|{rule}|", *map(_row, rows)])
 
 
 def _row(cells: Sequence[str]) -> str:
@@ -252,9 +266,11 @@ def _html_row(cells: Sequence[str], tag: str) -> str:
     return "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
 
 
-def _percent(value: float | None) -> str:
+def percent(value: float | None) -> str:
+    """A share as per cent with one decimal; nothing for nothing."""
     return "" if value is None or not np.isfinite(value) else f"{100 * value:.1f}"
 
 
-def _span(interval: Sequence[float] | None) -> str:
+def span(interval: Sequence[float] | None) -> str:
+    """An interval of shares in per cent."""
     return "" if interval is None else f"{100 * interval[0]:.1f}–{100 * interval[1]:.1f}"
