@@ -17,8 +17,9 @@ check: $(VENV)/dev.stamp  ## lint, format, types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-figures: $(VENV)/dev.stamp  ## write the figures of benchmarks/results into the README
+figures: $(VENV)/dev.stamp  ## write the figures of benchmarks/results into the README and the card of mser-tiny
 	$(BIN)/python benchmarks/quote.py
+	$(BIN)/python model_cards/mser_tiny.py
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -97,8 +97,8 @@ def summary_table(results: Mapping[str, Any]) -> tuple[tuple[str, ...], ...]:
     if mean["of"] > 1:
         values = (mean["WA"], mean["UA"], mean["WF1"], mean["precision"], mean["macro_F1"])
         wa, ua, wf1, precision, macro = map(percent, values)
-        span = span(mean["intervals"]["UA"])
-        rows.append((f"mean of {mean['of']}", "", "", "", "", wa, ua, span, wf1, precision, macro, ""))
+        interval = span(mean["intervals"]["UA"])
+        rows.append((f"mean of {mean['of']}", "", "", "", "", wa, ua, interval, wf1, precision, macro, ""))
     return (head, *rows)
 
 

@@ -43,7 +43,8 @@ def _explanation(error: BaseException, repo: str) -> str | None:
         return f"{repo}: the storage quota is used up. Free some space or ask for more. {UNTOUCHED}"
     if isinstance(error, ValueError) and "metadata" in said:
         return f"{repo}: the Hub does not accept the card. {error}"
-    statuses = [cause.response.status_code for cause in causes if getattr(cause, "response", None) is not None]
+    responses = [getattr(cause, "response", None) for cause in causes]
+    statuses = [response.status_code for response in responses if response is not None]
     if statuses:
         return _of_status(statuses[-1], repo, str(causes[0]))
     # The client's HTTP library is httpx or its successor, by version.

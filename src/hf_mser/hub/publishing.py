@@ -61,9 +61,9 @@ def publish(
     from huggingface_hub import HfApi
 
     api = HfApi()
-    sdk = {"space_sdk": "gradio"} if kind == "space" else {}
+    sdk = "gradio" if kind == "space" else None
     with explained(repo):
-        api.create_repo(repo, repo_type=kind, private=private, exist_ok=True, **sdk)
+        api.create_repo(repo, repo_type=kind, private=private, exist_ok=True, space_sdk=sdk)
         if revision is not None and not revision.startswith("refs/"):
             api.create_branch(repo, repo_type=kind, branch=revision, exist_ok=True)
         where: dict[str, Any] = {"repo_id": repo, "repo_type": kind, "revision": revision, "commit_message": message}
