@@ -37,6 +37,7 @@ _HOME_OF = {
     "MSERSpeechProcessor": "processing_classification",
     "MSERProcessor": "processing_mser",
     "load_corpus": "corpora",
+    "load_m5ser": "m5ser",
 }
 
 __all__ = sorted(_HOME_OF)
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from .embedded import load_embedded
     from .emotions import EMOTIONS
     from .errors import MSERError
+    from .m5ser import load_m5ser
     from .modeling_classification import MSERClassifierOutput, MSERForEmotionClassification
     from .modeling_mser import MSERForEmotionGeneration, MSEROutput
     from .pipeline_mser import SpeechEmotionPipeline

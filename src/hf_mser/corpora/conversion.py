@@ -102,7 +102,7 @@ def convert_all(jobs: Sequence[Job], workers: int) -> Iterator[list[Done]]:
     if workers <= 1:
         yield from map(convert, jobs)
         return
-    with ProcessPoolExecutor(workers, mp_context=_context(), initializer=_die_with_parent) as pool:
+    with ProcessPoolExecutor(workers, mp_context=worker_context(__name__), initializer=die_with_parent) as pool:
         waiting = {pool.submit(convert, job) for job in jobs}
         try:
             for finished in as_completed(waiting):
@@ -111,16 +111,19 @@ def convert_all(jobs: Sequence[Job], workers: int) -> Iterator[list[Done]]:
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _context() -> BaseContext:
-    """Never a fork of this process: it may hold threads of numpy or torch, and a fork would copy their locks."""
+def worker_context(module: str) -> BaseContext:
+    """How to start workers that run `module`.
+
+    Never a fork of this process: it may hold threads of numpy or torch, and a fork would copy their locks.
+    """
     if "forkserver" not in get_all_start_methods():
         return get_context("spawn")
     context = get_context("forkserver")
-    context.set_forkserver_preload([__name__])  # the imports are paid once, not by every worker
+    context.set_forkserver_preload([module])  # the imports are paid once, not by every worker
     return context
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """A killed parent must not leave workers behind: they would wait for work for ever."""
 
     def watch() -> None:

@@ -167,15 +167,15 @@ def _claimed(output: Path) -> Iterator[None]:
     (output / WORK).mkdir(parents=True, exist_ok=True)
     (output / CLIPS).mkdir(exist_ok=True)
     with (output / WORK / "lock").open("w") as lock:
-        _lock(lock, output)
+        lock_folder(lock, output)
         # The list of clips goes first: from here on the folder does not look finished until it is.
         for name in (METADATA, CHECKSUMS, REPORT):
             (output / name).unlink(missing_ok=True)
         yield
 
 
-def _lock(lock: IO[str], output: Path) -> None:
-    """Two preparations in one folder would sweep each other's clips away. A kill releases the lock."""
+def lock_folder(lock: IO[str], output: Path) -> None:
+    """Two programs in one folder would sweep each other's clips away. A kill releases the lock."""
     try:
         import fcntl
     except ImportError:  # Windows
@@ -183,7 +183,7 @@ def _lock(lock: IO[str], output: Path) -> None:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
-        raise CorpusError(f"{output}: another preparation is writing here; wait for it to end.") from error
+        raise CorpusError(f"{output}: another process is writing here; wait for it to end.") from error
 
 
 def _file_names(clips: Sequence[Clip]) -> dict[str, str]:
