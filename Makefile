@@ -4,13 +4,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test check figures clean
+.PHONY: demo test browser-test check figures clean
 
 demo: $(VENV)/demo.stamp  ## predict the clips in examples/ with the embedded checkpoint
 	$(BIN)/mser predict examples/clips
 
 test: $(VENV)/test.stamp  ## run the tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+
+browser-test: $(VENV)/browser.stamp  ## try the page in a real browser; needs Debian's chromium
+	@command -v chromium >/dev/null || { echo "chromium is missing: apt-get install chromium"; exit 2; }
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/demo
 
 check: $(VENV)/dev.stamp  ## lint, format, types
 	$(BIN)/ruff check .
@@ -33,6 +37,10 @@ $(VENV)/demo.stamp: pyproject.toml constraints.txt | $(BIN)/python
 
 $(VENV)/test.stamp: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) -e ".[test]"
+	touch $@
+
+$(VENV)/browser.stamp: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) -e ".[test,demo,browser]"
 	touch $@
 
 $(VENV)/dev.stamp: pyproject.toml constraints.txt | $(BIN)/python

@@ -77,11 +77,12 @@ def _records(pipe: Any, clips: list[NamedClip], timeline: bool, options: dict[st
     bar = tqdm(total=len(clips), unit="clip", file=sys.stderr, disable=quiet)
     with bar:
         for clip, answer in zip(clips, answers, strict=True):
-            yield _record(clip.name, answer)
+            yield as_record(clip.name, answer)
             bar.update()
 
 
-def _record(name: str, answer: Any) -> dict[str, Any]:
+def as_record(name: str, answer: Any) -> dict[str, Any]:
+    """The pipeline's answer about one clip as the writers take it: scores by label, and the name of the input."""
     if isinstance(answer, dict) and "error" in answer:
         return {"input": name, "error": answer["error"]}
     ranked = answer["scores"] if isinstance(answer, dict) else answer

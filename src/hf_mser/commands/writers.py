@@ -76,11 +76,11 @@ def _table(record: dict[str, Any]) -> str:
     if "error" in record:
         return f"{record['input']}\n  ✗ {record['error']}\n"
     width = max(len(label) for label in record["scores"])
-    lines = [f"{record['input']}: {record['label']} ({_percent(record['score'])})"]
-    lines += [f"  {label:<{width}}  {_bar(score)} {_percent(score):>5}" for label, score in record["scores"].items()]
+    lines = [f"{record['input']}: {record['label']} ({percent(record['score'])})"]
+    lines += [f"  {label:<{width}}  {_bar(score)} {percent(score):>5}" for label, score in record["scores"].items()]
     for part in record.get("segments", []):
-        when = f"{_clock(part['start'])} – {_clock(part['end'])}"
-        lines.append(f"  {when}  {part['label']:<{width}}  {_bar(part['score'])} {_percent(part['score']):>5}")
+        when = f"{clock(part['start'])} – {clock(part['end'])}"
+        lines.append(f"  {when}  {part['label']:<{width}}  {_bar(part['score'])} {percent(part['score']):>5}")
     return "\n".join(lines) + "\n"
 
 
@@ -88,11 +88,23 @@ def _bar(score: float) -> str:
     return f"{BAR * round(score * BAR_WIDTH):<{BAR_WIDTH}}"
 
 
-def _percent(score: float) -> str:
+def percent(score: float) -> str:
+    """A probability in whole per cent.
+
+    Example:
+        >>> percent(0.714)
+        '71 %'
+    """
     return f"{100 * score:.0f} %"
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """A moment in minutes and seconds, with hours if there are any.
+
+    Example:
+        >>> clock(83.2)
+        '01:23.2'
+    """
     minutes, rest = divmod(seconds, 60)
     hours, minutes = divmod(int(minutes), 60)
     return f"{hours}:{minutes:02d}:{rest:04.1f}" if hours else f"{minutes:02d}:{rest:04.1f}"
