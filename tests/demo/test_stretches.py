@@ -3,7 +3,7 @@
 import itertools
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hf_mser.demo.stretches import stretches
@@ -32,6 +32,7 @@ def test_neighbours_that_agree_are_joined_and_cut_in_the_middle_of_the_overlap()
     assert parts[0].score == pytest.approx((0.5 * 3 + 0.51 * 2) / 5)
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.sampled_from(LABELS), min_size=1, max_size=40), st.floats(2.001, 4.0))
 def test_stretches_cover_everything_once_and_say_what_the_windows_said(labels, last):
     segments = windows(labels)
