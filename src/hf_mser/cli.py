@@ -13,7 +13,15 @@ from typing import Any
 
 from .errors import MSERError
 
-SUBCOMMANDS = ("commands.predict", "commands.adapt", "corpora.cli", "demo.cli", "evaluation.cli", "training.cli", "m5ser.cli")
+SUBCOMMANDS = (
+    "commands.predict",
+    "commands.adapt",
+    "corpora.cli",
+    "demo.cli",
+    "evaluation.cli",
+    "training.cli",
+    "m5ser.cli",
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
