@@ -1,24 +1,21 @@
 """The six arms of the paper's ablation, several seeds each, as one table.
 
-    python benchmarks/ablation.py --seeds 0 1 2 --output benchmarks/results/ablation.json
+    python benchmarks/ablation.py --seeds 3 --output benchmarks/results/ablation.json
 
-Arms are the recipes in training/recipes/ablation. An arm that is done (its results.json exists) is not run again, so
-the command goes on where it was interrupted. Model selection uses the validation split alone.
+Arms are the recipes in training/recipes/ablation. A run that is done is not run again and an interrupted one goes on
+from its last checkpoint. The checkpoint is chosen on the validation split alone.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from arms import Answers, Budget, accuracy, cell, difference, points, run
 
 from hf_mser.evaluation.files import write_json, write_text
-from hf_mser.training.recipe import load_recipe
-from hf_mser.training.run import train_recipe
 from hf_mser.training.run_folder import environment
 
 RECIPES = Path(__file__).parents[1] / "training" / "recipes" / "ablation"
@@ -31,56 +28,39 @@ ARMS = {
     "mser_lec_s2": "MSER + L_lec (S2)",
 }
 FIRST_STAGE = {"mser_s2": "ser", "mser_lec_s2": "ser_lec"}
-STUDENT_T = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}  # two-sided 95 %, by number of seeds
+WITHOUT = {"ser_lec": "ser", "mser_lec": "mser", "mser_lec_s2": "mser_s2"}
+ENGLISH = "test/crema_d"
+UNSEEN = "mean of unseen languages"
 
 
-def run_arm(arm: str, seed: int, folder: Path, shared: Path, overrides: list[str]) -> dict[str, Any]:
-    output = folder / f"{arm}-{seed}"
-    done = output / "results.json"
-    if not done.exists():
-        given = [
-            f"data.root={shared}/corpora",
-            f"output_dir={output}",
-            f"cache.folder={folder}/cache",
-            f"seed={seed}",
-            "report_to=none",
-            "disable_tqdm=true",
-            *overrides,
+def run_arm(arm: str, seed: int, options: argparse.Namespace) -> Answers:
+    given = [f"data.root={options.shared}/corpora", f"cache.folder={options.folder}/cache", f"seed={seed}"]
+    if arm in FIRST_STAGE:
+        given.append(f"model.checkpoint={options.folder}/{FIRST_STAGE[arm]}-{seed}")
+    else:
+        given += [
+            f"model.speech={options.shared}/weights/whisper-base-encoder",
+            f"model.text={options.shared}/weights/stories260K",
         ]
-        if arm in FIRST_STAGE:
-            given.append(f"model.checkpoint={folder}/{FIRST_STAGE[arm]}-{seed}")
-        else:
-            given += [
-                f"model.speech={shared}/weights/whisper-base-encoder",
-                f"model.text={shared}/weights/stories260K",
-            ]
-        train_recipe(load_recipe(RECIPES / f"{arm}.yaml", given))
-    return json.loads(done.read_text(encoding="utf-8"))
+    return run(RECIPES / f"{arm}.yaml", options.folder / f"{arm}-{seed}", [*given, *options.overrides])
 
 
-def summarise(runs: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
-    """Mean and 95 % interval over seeds (Student's t), for each arm and set, and over the unseen languages."""
-    rows = []
-    for arm, results in runs.items():
-        sets = {name: [result["sets"][name]["UA"] for result in results] for name in results[0]["sets"]}
-        unseen = [name for name in sets if name.startswith("test/") and name != "test/crema_d"]
-        sets["mean of unseen languages"] = np.mean([sets[name] for name in unseen], axis=0).tolist()
-        for name, values in sets.items():
-            spread = np.std(values, ddof=1) / math.sqrt(len(values)) if len(values) > 1 else float("nan")
-            half = STUDENT_T.get(len(values), 1.96) * spread
-            rows.append({"arm": arm, "set": name, "UA": float(np.mean(values)), "half_interval": half, "seeds": values})
-    return rows
+def columns(answers: Answers) -> dict[str, list[str]]:
+    """What the table shows: each test set, and the mean of those in languages that no arm trained on."""
+    sets = [name for name in answers if name.startswith("test/")]
+    return {**{name: [name] for name in sets}, UNSEEN: [name for name in sets if name != ENGLISH]}
 
 
-def table(rows: list[dict[str, Any]]) -> str:
-    sets = list(dict.fromkeys(row["set"] for row in rows))
-    lines = ["| arm | " + " | ".join(sets) + " |", "|---" * (len(sets) + 1) + "|"]
-    for arm, title in ARMS.items():
-        cells = {
-            row["set"]: f"{100 * row['UA']:.1f} ± {100 * row['half_interval']:.1f}" for row in rows if row["arm"] == arm
-        }
-        if cells:
-            lines.append(f"| {title} | " + " | ".join(cells.get(name, "–") for name in sets) + " |")
+def table(rows: Mapping[str, Mapping[str, Any]], gains: Mapping[str, Any], sizes: Mapping[str, int]) -> str:
+    shown = list(next(iter(rows.values())))
+    heads = [f"{name.removeprefix('test/')} ({sizes[name]})" if name in sizes else name for name in shown]
+    lines = ["| arm | " + " | ".join(heads) + " |", "|---" * (len(heads) + 1) + "|"]
+    lines += [f"| {ARMS[arm]} | " + " | ".join(cell(row[name]) for name in shown) + " |" for arm, row in rows.items()]
+    lines += ["", "| L_lec adds | " + " | ".join(heads) + " |", "|---" * (len(heads) + 1) + "|"]
+    lines += [
+        f"| {ARMS[arm]} against {ARMS[WITHOUT[arm]]} | " + " | ".join(points(gain[name]) for name in shown) + " |"
+        for arm, gain in gains.items()
+    ]
     return "\n".join(lines)
 
 
@@ -89,31 +69,52 @@ def main() -> None:
     parser.add_argument("--shared", type=Path, default=Path("../shared"))
     parser.add_argument("--folder", type=Path, default=Path("runs/ablation"))
     parser.add_argument("--output", type=Path, default=Path("benchmarks/results/ablation.json"))
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--seeds", type=int, default=3, help="how many: 0, 1, ...")
+    parser.add_argument("--minutes", type=float, help="start no further run after so many; run again to go on")
     parser.add_argument("overrides", nargs="*", metavar="key=value")
     options = parser.parse_args()
-    runs: dict[str, list[dict[str, Any]]] = {}
-    for seed in options.seeds:
+    budget, runs = Budget(options.minutes), {}
+    for seed in range(options.seeds):
         for arm in ARMS:
-            result = run_arm(arm, seed, options.folder, options.shared, options.overrides)
-            runs.setdefault(arm, []).append(result)
-            shown = {name: round(100 * entry["UA"], 1) for name, entry in result["sets"].items()}
+            if budget.is_spent():
+                print("The minutes are spent; the same command goes on from here.")
+                return
+            answers = run_arm(arm, seed, options)
+            runs.setdefault(arm, []).append(answers)
+            shown = {name: f"{100 * accuracy([answers], sets)['UA']:.1f}" for name, sets in columns(answers).items()}
             print(arm, seed, shown, flush=True)
-            write(runs, options)
+        write(runs, options)
 
 
-def write(runs: dict[str, list[dict[str, Any]]], options: argparse.Namespace) -> None:
-    """After every arm, so that an interrupted command leaves what it has."""
-    complete = {arm: results for arm, results in runs.items() if results}
-    rows = summarise(complete)
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    write_json(options.output, {"rows": rows, "overrides": options.overrides, "environment": environment()})
-    text = (
-        "# Six arms, scaled down\n\n"
-        "UA in percent, mean over seeds ± half of the 95 % interval over seeds (Student's t). "
-        f"Seeds: {', '.join(map(str, options.seeds))}; command: `python benchmarks/ablation.py`.\n\n{table(rows)}\n"
+def write(runs: dict[str, list[Answers]], options: argparse.Namespace) -> None:
+    """After every seed, so that an interrupted command leaves what it has."""
+    first = next(iter(runs.values()))[0]
+    shown = columns(first)
+    rows = {arm: {name: accuracy(results, sets) for name, sets in shown.items()} for arm, results in runs.items()}
+    gains = {
+        arm: {name: difference(runs[without], runs[arm], sets) for name, sets in shown.items()}
+        for arm, without in WITHOUT.items()
+    }
+    sizes = {name: len(lines) for name, lines in first.items()}
+    seeds = list(range(len(runs["ser"])))
+    write_json(
+        options.output,
+        {
+            "seeds": seeds,
+            "clips": sizes,
+            "rows": rows,
+            "contrastive_gain": gains,
+            "overrides": options.overrides,
+            "environment": environment(),
+        },
     )
-    write_text(options.output.with_suffix(".md"), text)
+    note = (
+        "UA in per cent: mean over seeds ± deviation, and the 95 % bootstrap interval over speakers, seeds averaged "
+        "(paired in the lower table); clips in brackets, each answered among the classes of its corpus. "
+        f"Seeds {', '.join(map(str, seeds))}. An S2 arm has trained for twice as many steps as the others: its first "
+        "stage is the SER arm."
+    )
+    write_text(options.output.with_suffix(".md"), f"{table(rows, gains, sizes)}\n\n{note}\n")
 
 
 if __name__ == "__main__":

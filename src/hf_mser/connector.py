@@ -98,18 +98,17 @@ class EmotionQFormer(nn.Module):
         `domain` takes the place of the buffers: the same four names, for the whole batch or with a row per clip.
         """
         domain = self.domain if domain is None else domain
-        # The layers' scales differ by orders: each is normalised before anything else.
-        frames = nn.functional.layer_norm(frames.float(), frames.shape[-1:])
+        mixed, statistics = self._read_frames(frames, mask, domain)
         tokens = self.query_tokens.expand(frames.shape[0], -1, -1)
         of_statistics = None
-        if self.config.num_statistics_tokens:
-            statistics = (self.pool_statistics(frames, mask) - domain["statistics_mean"]) / domain["statistics_std"]
+        if statistics is not None:
+            statistics = (statistics - domain["statistics_mean"]) / domain["statistics_std"]
             of_statistics = self.statistics_projection(statistics.flatten(1))
             of_statistics = of_statistics.unflatten(1, (-1, self.config.hidden_size))
             tokens = torch.cat([tokens, of_statistics], dim=1)
         heard = self.qformer(
             query_embeds=tokens,
-            encoder_hidden_states=self.mix_layers(frames, domain["frame_mean"], domain["frame_std"]),
+            encoder_hidden_states=mixed,
             encoder_attention_mask=None if mask is None else mask.long(),
         ).last_hidden_state
         if of_statistics is not None:
@@ -129,9 +128,21 @@ class EmotionQFormer(nn.Module):
         """The recordings that the connector takes as normal: mean and deviation of frames and of statistics."""
         return dict(self.named_buffers(recurse=False))
 
-    def mix_layers(self, frames: torch.Tensor, mean: torch.Tensor, std: torch.Tensor) -> torch.Tensor:
-        """The learned mixture of the normalised layers, each standardised for the domain first."""
-        return mix_layers(frames, self.layer_weights, mean, std)
+    def _read_frames(
+        self, frames: torch.Tensor, mask: torch.Tensor | None, domain: dict[str, torch.Tensor]
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """The learned mixture of the layers, (batch, time, width), and the statistics of all layers."""
+        mixed, statistics = [], []
+        for part in pieces(len(frames), frames.device):
+            # The layers' scales differ by orders: each is normalised before anything else.
+            layers = nn.functional.layer_norm(frames[part].float(), frames.shape[-1:])
+            if self.config.num_statistics_tokens:
+                statistics.append(self.pool_statistics(layers, None if mask is None else mask[part]))
+            mean, std = (
+                values[part] if values.ndim == 3 else values for values in (domain["frame_mean"], domain["frame_std"])
+            )
+            mixed.append(mix_layers(layers, self.layer_weights, mean, std))
+        return torch.cat(mixed), torch.cat(statistics) if statistics else None
 
     def pool_statistics(self, frames: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
         """Mean and deviation over time of each normalised layer: (batch, layers, 2, width)."""
@@ -142,12 +153,9 @@ def mix_layers(
     frames: torch.Tensor, layer_weights: torch.Tensor, mean: torch.Tensor, std: torch.Tensor
 ) -> torch.Tensor:
     """Frames (batch, layers, time, width), standardised by mean and deviation, mixed by the weights' softmax."""
-    # (x - mean) / std, mixed: a shift and a weighted sum. A loop, as einsum would batch over the width and crawl.
-    scales = (layer_weights.softmax(0)[:, None] / std)[..., None, :]
-    mixed = -(scales * mean[..., None, :]).sum(-3)
-    for layer, scale in zip(frames.unbind(1), scales.unbind(-3), strict=True):
-        mixed = torch.addcmul(mixed, layer, scale)
-    return mixed
+    # Only the mixture's few weights learn: one product over the layers is the cheapest way back to them.
+    standardized = (frames - mean[..., None, :]).div_(std[..., None, :])
+    return (layer_weights.softmax(0) @ standardized.flatten(2)).unflatten(1, frames.shape[2:])
 
 
 def pool_statistics(frames: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
@@ -157,3 +165,16 @@ def pool_statistics(frames: torch.Tensor, mask: torch.Tensor | None) -> torch.Te
     mean = weights @ frames
     variance = weights @ (frames - mean).square()
     return torch.cat([mean, (variance + 1e-5).sqrt()], dim=2)
+
+
+def pieces(clips: int, device: torch.device) -> list[slice]:
+    """How to cut a batch whose frames are read several times: whole, but clip by clip on a CPU.
+
+    There all layers of a batch are larger than the processor's caches, and each copy costs fresh memory.
+
+    Example:
+        >>> pieces(2, torch.device("cpu"))
+        [slice(0, 1, None), slice(1, 2, None)]
+    """
+    size = 1 if device.type == "cpu" and not torch.compiler.is_compiling() else max(clips, 1)
+    return [slice(start, start + size) for start in range(0, max(clips, 1), size)]

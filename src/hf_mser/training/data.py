@@ -74,7 +74,8 @@ def load_data(section: DataSection, labels: Sequence[str], seed: int) -> RecipeD
     """
     left_out: Counter[str] = Counter()
 
-    def load(sources: Sequence[Source]) -> list[dict[str, Any]]:
+    def load(sources: Sequence[Source], seed: int = 0) -> list[dict[str, Any]]:
+        """Only training clips are chosen by the run's seed: all seeds are judged by the same clips."""
         rows: list[dict[str, Any]] = []
         for source in sources:
             rows += _load(source, section, labels, seed, left_out)
@@ -84,7 +85,7 @@ def load_data(section: DataSection, labels: Sequence[str], seed: int) -> RecipeD
     for source in section.test:
         name = Path(source.corpus).name
         test[name] = Clips([*test.get(name, Clips([])).rows, *load([source])])
-    data = RecipeData(Clips(load(section.train)), Clips(load(section.validation)), test, left_out)
+    data = RecipeData(Clips(load(section.train, seed)), Clips(load(section.validation)), test, left_out)
     if not len(data.train):
         raise RecipeError(f"data.train: no clip is left to train on. Left out: {dict(left_out)}.")
     if not section.allow_shared_speakers:

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from .adapters import add_lora, has_adapters, merge_lora
+from .answers import answer_clips, measures_of
 from .arguments import MSERTrainingArguments
 from .collator import EmotionCollator
 from .data import Clips, RecipeData, load_data
@@ -52,13 +53,13 @@ def train_recipe(recipe: Recipe, *, dry_run: bool = False) -> dict[str, Any]:
         _plot_embeddings(trainer, folder, shown, "before")
     trainer.train(resume_from_checkpoint=recipe.resume)
     _plot_embeddings(trainer, folder, shown, "after")
-    results = {"name": recipe.name, "seed": args.seed, "steps": trainer.state.global_step, "sets": {}}
+    results = {"name": recipe.name, "seed": args.seed, "steps": trainer.state.global_step}
     sets = {"validation": data.validation, **{f"test/{name}": clips for name, clips in data.test.items()}}
-    for name, clips in sets.items():
-        if len(clips):
-            results["sets"][name] = evaluate_clips(trainer, clips)
+    lines = {name: answer_clips(trainer, clips, name) for name, clips in sets.items() if len(clips)}
+    results["sets"] = {name: measures_of(answers) for name, answers in lines.items()}
     save_final(trainer, recipe)
     if args.process_index == 0:
+        folder.write_answers([line for answers in lines.values() for line in answers])
         folder.write_metrics(trainer.state.log_history, results)
         folder.plot_losses(trainer.state.log_history)
         folder.write_card(recipe, data, results, trainer.model.config)
@@ -173,27 +174,6 @@ def build_trainer(recipe: Recipe, args: MSERTrainingArguments, data: RecipeData)
         data_collator=collator,
         feature_cache=cache,
     )
-
-
-def evaluate_clips(trainer: MSERTrainer, clips: Clips) -> dict[str, Any]:
-    """WA, UA, ... of the classes that the clips hold, with intervals over speakers."""
-    from ..evaluation.intervals import count_by_speaker, measure_intervals
-    from ..evaluation.metrics import measure
-
-    labels = trainer.model.config.labels
-    scores = trainer.predict(clips).predictions
-    answers = [labels[index] for index in scores.argmax(1)]
-    speakers = [f"{row['corpus']}/{row['speaker']}" for row in clips]
-    counts = count_by_speaker(clips["emotion"], answers, speakers, labels, [row["corpus"] for row in clips])
-    present = [label for label in labels if label in set(clips["emotion"])]
-    return {
-        "n": len(clips),
-        **measure(counts.confusion),
-        "intervals": measure_intervals(counts),
-        "classes": labels,
-        "classes_present": present,
-        "confusion": counts.confusion.tolist(),
-    }
 
 
 def save_final(trainer: MSERTrainer, recipe: Recipe) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import platform
 import sys
 from collections.abc import Mapping, Sequence
@@ -18,6 +19,7 @@ from .data import RecipeData
 from .recipe import Recipe
 
 PACKAGES = ("hf-mser", "torch", "transformers", "accelerate", "peft", "datasets", "numpy", "soundfile", "soxr")
+ANSWERS = "predictions.jsonl"
 PARTS_SHOWN = ("loss", "loss/contrastive", "loss/positive", "loss/negative", "loss/cross_entropy")
 SIMILARITIES_SHOWN = ("similarity/positive", "similarity/negative")
 
@@ -45,6 +47,11 @@ class RunFolder:
         """Every logged value, and the results at the end."""
         write_json(self.folder / "history.json", list(history))
         write_json(self.folder / "results.json", results)
+
+    def write_answers(self, lines: Sequence[Mapping[str, Any]]) -> None:
+        """One line for each clip that the trained model was asked about."""
+        text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+        write_text(self.folder / ANSWERS, text)
 
     def plot_losses(self, history: Sequence[Mapping[str, Any]]) -> Path:
         """The parts of the loss, the similarities and the evaluation, over the steps."""
@@ -175,7 +182,8 @@ def card(recipe: Recipe, data: RecipeData, results: Mapping[str, Any], config: A
             "",
             "## Results",
             "",
-            "Speaker-disjoint from training; 95 % interval of UA by bootstrap over speakers.",
+            "Speaker-disjoint from training; each clip is answered among the emotions of its set; 95 % interval of UA "
+            "by bootstrap over speakers.",
             "",
             "| set | clips | WA | UA | WF1 |",
             "|---|---|---|---|---|",
