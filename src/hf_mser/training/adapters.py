@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -39,6 +41,25 @@ def has_adapters(model: nn.Module) -> bool:
         False
     """
     return not getattr(model, "keeps_adapters", False) and any("lora_" in name for name, _ in model.named_parameters())
+
+
+@contextlib.contextmanager
+def counted_as_adapter(model: Any) -> Iterator[None]:
+    """`Trainer` refuses a quantised model that brings no adapter of peft's; the connector, in full precision, is one.
+
+    Example:
+        >>> with counted_as_adapter(model):  # doctest: +SKIP
+        ...     trainer = Trainer(model=model)
+    """
+    applies = getattr(model, "is_quantized", False) and any(weight.requires_grad for weight in model.parameters())
+    known = getattr(model, "_hf_peft_config_loaded", False)
+    if applies:
+        model._hf_peft_config_loaded = True
+    try:
+        yield
+    finally:
+        if applies:
+            model._hf_peft_config_loaded = known
 
 
 def what_learns(model: nn.Module) -> dict[str, torch.Tensor]:

@@ -19,6 +19,7 @@ from .data import Clips, RecipeData, load_data
 from .estimate import Estimate, estimate
 from .feature_keys import encoder_key
 from .features import FrozenFeatureCache
+from .preflight import REPORT_TO, missing_packages
 from .recipe import ModelSection, Recipe, RecipeError
 from .run_folder import RunFolder
 from .trainer import MSERTrainer
@@ -34,13 +35,16 @@ def train_recipe(recipe: Recipe, *, dry_run: bool = False) -> dict[str, Any]:
         >>> train_recipe(load_recipe("training/recipes/debug.yaml"))["sets"]["test/crema_d"]["UA"]  # doctest: +SKIP
         0.41
     """
+    missing = missing_packages(recipe)
+    if missing and not dry_run:
+        raise RecipeError(f"{recipe.name} cannot start here: {'; '.join(missing)}.")
     args = training_arguments(recipe)
     labels = _labels(recipe.model)
     data = load_data(recipe.data, labels, args.seed)
     args.batch_shape(len(set(data.train["emotion"])))  # an impossible batch is said before anything is loaded
     expected = estimate(recipe, args, data)
     if args.process_index == 0:
-        print("\n".join(plan(recipe, data, expected)), file=sys.stdout if dry_run else sys.stderr)
+        print("\n".join(plan(recipe, data, expected, missing)), file=sys.stdout if dry_run else sys.stderr)
     if dry_run:
         return {}
 
@@ -63,6 +67,8 @@ def train_recipe(recipe: Recipe, *, dry_run: bool = False) -> dict[str, Any]:
         folder.write_metrics(trainer.state.log_history, results)
         folder.plot_losses(trainer.state.log_history)
         folder.write_card(recipe, data, results, trainer.model.config)
+    if args.push_to_hub:
+        trainer.push_to_hub()  # last, so that the card and the figures go along
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
     return results
@@ -70,7 +76,7 @@ def train_recipe(recipe: Recipe, *, dry_run: bool = False) -> dict[str, Any]:
 
 def training_arguments(recipe: Recipe) -> MSERTrainingArguments:
     """The recipe's section `training` as arguments for the Trainer."""
-    defaults: dict[str, Any] = {"report_to": "tensorboard", "logging_steps": 10, "bf16": False}
+    defaults: dict[str, Any] = {"report_to": REPORT_TO, "logging_steps": 10, "bf16": False}
     if recipe.data.validation:
         defaults |= {"eval_strategy": "epoch", "save_strategy": "epoch", "load_best_model_at_end": True}
     settings = {**defaults, **recipe.training}
@@ -80,7 +86,7 @@ def training_arguments(recipe: Recipe) -> MSERTrainingArguments:
         raise RecipeError(f"training: {error}") from error
 
 
-def plan(recipe: Recipe, data: RecipeData, expected: Estimate | None) -> list[str]:
+def plan(recipe: Recipe, data: RecipeData, expected: Estimate | None, missing: Sequence[str] = ()) -> list[str]:
     """What is about to happen, in a few lines."""
     tests = ", ".join(f"{name} {len(clips)}" for name, clips in data.test.items()) or "none"
     lines = [
@@ -88,6 +94,7 @@ def plan(recipe: Recipe, data: RecipeData, expected: Estimate | None) -> list[st
         f"data         train {len(data.train)} clips ({data.train.seconds() / 3600:.2f} h), validation "
         f"{len(data.validation)}, test: {tests}",
         *[f"left out     {count} clips of {reason}" for reason, count in data.left_out.items()],
+        *[f"missing      {line}" for line in missing],
         "objective    " + " + ".join(f"{term.get('weight', 1.0):g} {term['name']}" for term in recipe.objective),
     ]
     if expected is None:
@@ -181,8 +188,6 @@ def save_final(trainer: MSERTrainer, recipe: Recipe) -> None:
     if has_adapters(trainer.model):
         merge_lora(trainer.model)
     trainer.save_model(recipe.output_dir)
-    if trainer.args.push_to_hub:
-        trainer.push_to_hub()
 
 
 def embed_clips(trainer: MSERTrainer, clips: Sequence[Any]) -> np.ndarray:

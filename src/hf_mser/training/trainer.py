@@ -24,7 +24,7 @@ from transformers.trainer import TRAINING_ARGS_NAME
 from transformers.utils import SAFE_WEIGHTS_NAME
 
 from ..objectives import Objective, build
-from .adapters import has_adapters, what_learns
+from .adapters import counted_as_adapter, has_adapters, what_learns
 from .arguments import MSERTrainingArguments, TrainingArgumentsError
 from .balance import balanced_sampler, class_names, identities
 from .callbacks import RunStart
@@ -44,6 +44,9 @@ from .metrics import emotion_metrics
 from .sampler import EmotionBatchSampler
 from .standardize import fit_standardization, is_standardized
 from .steps import StepLoss
+
+GENERATED = "generated_from_trainer"
+"""The tag of the cards that `Trainer` writes."""
 
 
 class MSERTrainer(Trainer):
@@ -84,7 +87,9 @@ class MSERTrainer(Trainer):
                 f"{args.n_gpu} GPUs in one process would hide clips from one another. Start one process for each: "
                 "torchrun --nproc-per-node=gpu training/train.py RECIPE, or accelerate launch."
             )
-        self.objective = objective if objective is not None else build(args.objective)
+        # Not `self.objective`: there a hyper-parameter search of Trainer's keeps what it compares.
+        self._objective_from_arguments = objective is None
+        self.criterion = objective if objective is not None else build(args.objective)
         self.feature_cache = feature_cache
         self._step_batches: list[dict[str, Any]] = []
         self._prepared: dict[int, dict[str, Any]] = {}
@@ -94,13 +99,14 @@ class MSERTrainer(Trainer):
         self._parts_logged_at = 0
         self._resumed_from: Path | None = None
         self._sampler: EmotionBatchSampler | None = None
-        super().__init__(
-            model=model,
-            args=args,
-            data_collator=data_collator,
-            compute_metrics=compute_metrics if compute_metrics is not None else emotion_metrics,
-            **options,
-        )
+        with counted_as_adapter(model):
+            super().__init__(
+                model=model,
+                args=args,
+                data_collator=data_collator,
+                compute_metrics=compute_metrics if compute_metrics is not None else emotion_metrics,
+                **options,
+            )
         if data_collator is None:
             self.data_collator = self._default_collator()
         self._number_identities()
@@ -109,7 +115,7 @@ class MSERTrainer(Trainer):
                 "A feature cache needs a frozen encoder that no engine has sharded. Leave the cache out with FSDP, "
                 "DeepSpeed, or an encoder that learns."
             )
-        self.objective.to(self.args.device)
+        self.criterion.to(self.args.device)
         self.add_callback(RunStart(self))
 
     # Data
@@ -240,11 +246,11 @@ class MSERTrainer(Trainer):
     ) -> Any:
         if not model.training:
             outputs = model(**self._model_inputs(inputs))
-            loss, _ = self.objective(outputs, inputs)
+            loss, _ = self.criterion(outputs, inputs)
             return (loss, outputs) if return_outputs else loss
         if self._step is None:
             batches = [self._prepare_inputs(batch) for batch in self._step_batches] or [inputs]
-            self._step = StepLoss(self.objective, batches, lambda batch: self._embed(model, batch))
+            self._step = StepLoss(self.criterion, batches, lambda batch: self._embed(model, batch))
         self._step.restore_random_state(self._position)
         outputs = model(**self._model_inputs(inputs))
         loss, parts = self._step.loss_of(self._position, outputs)
@@ -260,7 +266,7 @@ class MSERTrainer(Trainer):
             return model(**self._model_inputs(batch))
         with self.accelerator.autocast():
             fields = vars(short(**{name: batch[name] for name in SPEECH_INPUTS if name in batch}))
-        if all(name in fields for _, term in self.objective.terms() for name in term.reads):
+        if all(name in fields for _, term in self.criterion.terms() for name in term.reads):
             return fields
         return model(**self._model_inputs(batch))
 
@@ -331,7 +337,7 @@ class MSERTrainer(Trainer):
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         optimizer = super().create_optimizer(model)
-        weights = [weight for weight in self.objective.parameters() if weight.requires_grad]
+        weights = [weight for weight in self.criterion.parameters() if weight.requires_grad]
         known = {id(weight) for group in optimizer.param_groups for weight in group["params"]}
         if weights and id(weights[0]) not in known:
             optimizer.add_param_group({"params": weights})
@@ -350,6 +356,12 @@ class MSERTrainer(Trainer):
         self._parts, self._parts_logged_at = {}, 0
         return super().train(resume_from_checkpoint=resume_from_checkpoint, **options)
 
+    def _hp_search_setup(self, trial: Any) -> None:
+        """A search may vary the objective like any other argument."""
+        super()._hp_search_setup(trial)
+        if trial is not None and self._objective_from_arguments:
+            self.criterion = build(self.args.objective).to(self.args.device)
+
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         run = Path(self._get_output_dir(trial=trial))
         checkpoint = run / f"checkpoint-{self.state.global_step}"
@@ -358,8 +370,8 @@ class MSERTrainer(Trainer):
                 checkpoint.mkdir(parents=True, exist_ok=True)
                 if self._sampler is not None:
                     write_sampler_state(checkpoint, self._sampler.state_dict())
-                if list(self.objective.parameters()):
-                    torch.save(self.objective.state_dict(), checkpoint / "objective.pt")
+                if list(self.criterion.parameters()):
+                    torch.save(self.criterion.state_dict(), checkpoint / "objective.pt")
             super()._save_checkpoint(model, trial)
 
     def _save(self, output_dir: str | None = None, state_dict: dict | None = None) -> None:
@@ -374,6 +386,12 @@ class MSERTrainer(Trainer):
             if self.processing_class is not None:
                 self.processing_class.save_pretrained(folder)
             torch.save(self.args, folder / TRAINING_ARGS_NAME)
+
+    def create_model_card(self, *args: Any, **options: Any) -> None:
+        """As usual, but a card that a recipe's run has written says more, and stays."""
+        card = Path(self.args.output_dir) / "README.md"
+        if not card.is_file() or GENERATED in card.read_text(encoding="utf-8"):
+            super().create_model_card(*args, **options)
 
     def _issue_warnings_after_load(self, load_result: Any) -> None:
         """A connector checkpoint lacks the frozen parts; only what learns must not be missing."""
