@@ -29,7 +29,7 @@ class RunStart(TrainerCallback):
         trainer._parts_logged_at = state.global_step
         trainer.standardize()
         if args.world_size > 1:  # engines keep the model's weights alike, not the objective's
-            for weight in trainer.objective.parameters():
+            for weight in trainer.criterion.parameters():
                 torch.distributed.broadcast(weight.data, 0)
         if trainer._resumed_from is not None:
             self._check_sampler(trainer)
@@ -38,12 +38,12 @@ class RunStart(TrainerCallback):
                 trainer.criterion.load_state_dict(torch.load(weights, map_location=args.device, weights_only=True))
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        for _, term in self.trainer.objective.terms():
+        for _, term in self.trainer.criterion.terms():
             term.progress = state.global_step / max(state.max_steps, 1)
 
     def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if args.world_size > 1:
-            for weight in self.trainer.objective.parameters():
+            for weight in self.trainer.criterion.parameters():
                 if weight.grad is not None:
                     torch.distributed.all_reduce(weight.grad)
                     weight.grad /= args.world_size

@@ -122,14 +122,14 @@ class MSERTrainer(Trainer):
 
     def _number_identities(self) -> None:
         """Number the speakers, languages ... that the objective reads, and make its heads for as many."""
-        wanted = {name for _, term in self.objective.terms() for name in term.ids}
+        wanted = {name for _, term in self.criterion.terms() for name in term.ids}
         if not wanted or self.train_dataset is None:
             return
         ids = {name: identities(self.train_dataset, name) for name in sorted(wanted)}
         if hasattr(self.data_collator, "ids"):
             self.data_collator.ids = ids | self.data_collator.ids
             ids |= {name: self.data_collator.ids[name] for name in ids}
-        for _, term in self.objective.terms():
+        for _, term in self.criterion.terms():
             counts = {name: len(ids[name]) for name in term.ids}
             term.make_heads(counts, self.model.speech_embedding_size)
 
