@@ -360,7 +360,9 @@ class MSERTrainer(Trainer):
         """A search may vary the objective like any other argument."""
         super()._hp_search_setup(trial)
         if trial is not None and self._objective_from_arguments:
-            self.criterion = build(self.args.objective).to(self.args.device)
+            self.criterion = build(self.args.objective)
+            self._number_identities()
+            self.criterion.to(self.args.device)
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         run = Path(self._get_output_dir(trial=trial))
