@@ -2,15 +2,16 @@
 
     python benchmarks/training.py --shared ../shared --output benchmarks/results/training.json
 
-Four ways to take the same optimiser steps on the same real clips with the same backbones:
+whisper-base with all its layers, a LLaMA of 0.26 M, one thread. Four ways to take the same optimiser steps on the same
+real clips with the same backbones:
 
 - cached: the connector learns, frozen frames come from the feature cache (filled before the clock starts)
 - uncached: the same, the encoder runs at every step
 - full: encoder and LLM learn, too
 - plain: the same parts put together with plain Transformers: 30 s of padding, logits of every position
 
-Each runs in a process of its own. Seconds of the processor are reported beside those of the clock: on a machine with
-other work they are the ones that can be compared.
+Each runs in a process of its own, whose peak of memory is its alone. The ways take turns, round after round, and steps
+are counted per second of the processor: on a machine with other work the clock on the wall compares nothing.
 """
 
 from __future__ import annotations
@@ -18,24 +19,34 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
-import os
-import resource
+import statistics
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 import torch
+from side_by_side import compare
 from transformers import TrainerCallback
 
-from hf_mser.evaluation.files import write_json
+from hf_mser.evaluation.files import write_json, write_text
 from hf_mser.training.data import load_data
 from hf_mser.training.recipe import load_recipe
 from hf_mser.training.run import build_model, build_trainer, training_arguments
 from hf_mser.training.run_folder import environment
 
 RECIPE = Path(__file__).parents[1] / "training" / "recipes" / "debug.yaml"
-WAYS = ("cached", "uncached", "full", "plain")
+STEPS = {"cached": 14, "uncached": 6, "full": 4, "plain": 4}
+"""Steps of each way in a round; the first two of them warm up and are not counted."""
+
+WARM_UP = 2
+TITLES = {
+    "cached": "connector alone, frames from the cache",
+    "uncached": "connector alone, encoder at every step",
+    "full": "encoder, connector and LLM learn",
+    "plain": "the same parts in plain Transformers, 30 s of padding, connector alone",
+}
+TARGET = 5.0
 
 
 class Clock(TrainerCallback):
@@ -57,6 +68,7 @@ def recipe_for(shared: Path, folder: Path, steps: int, batch: int, cached: bool)
         f"data.root={shared}/corpora",
         f"output_dir={folder}/run",
         f"cache.folder={folder}/cache" if cached else "cache.folder=null",
+        "model.settings.speech_layers=mix",
         f"per_device_train_batch_size={batch}",
         f"max_steps={steps}",
         f"data.train.0.clips_per_emotion={batch}",
@@ -135,21 +147,77 @@ def train_plain(shared: Path, folder: Path, steps: int, batch: int) -> Clock:
     return clock
 
 
-def measure(way: str, shared: Path, steps: int, batch: int, answer: Any) -> None:
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
-    with tempfile.TemporaryDirectory() as folder:
-        if way == "plain":
-            clock = train_plain(shared, Path(folder), steps, batch)
-        else:
-            clock = train_ours(way, shared, Path(folder), steps, batch)
-    warm = max(1, steps // 5)
+def measure(way: str, shared: Path, folder: Path, batch: int, answer: Any) -> None:
+    torch.set_num_threads(1)
+    before = peak_memory()
+    if way == "plain":
+        clock = train_plain(shared, folder, STEPS[way], batch)
+    else:
+        clock = train_ours(way, shared, folder, STEPS[way], batch)
+    counted = STEPS[way] - WARM_UP
     answer.put(
         {
-            "way": way,
-            "steps_per_second": (steps - 1 - warm) / (clock.wall[-1] - clock.wall[warm]),
-            "steps_per_cpu_second": (steps - 1 - warm) / (clock.cpu[-1] - clock.cpu[warm]),
-            "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+            "cpu_seconds_per_step": (clock.cpu[-1] - clock.cpu[WARM_UP - 1]) / counted,
+            "wall_seconds_per_step": (clock.wall[-1] - clock.wall[WARM_UP - 1]) / counted,
+            "peak_memory_mib": peak_memory(),
+            "memory_at_start_mib": before,
         }
+    )
+
+
+def peak_memory() -> float:
+    """MiB that this process held at most: its own figure, which a fork does not inherit."""
+    for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) / 1024
+    raise SystemExit("This system does not say how much memory a process held.")
+
+
+def in_its_own_process(way: str, shared: Path, folder: Path, batch: int) -> dict[str, float]:
+    context = multiprocessing.get_context("fork")
+    answer = context.Queue()
+    child = context.Process(target=measure, args=(way, shared, folder, batch, answer))
+    child.start()
+    child.join()
+    if child.exitcode != 0:
+        raise SystemExit(f"{way} failed with status {child.exitcode}")
+    return answer.get()
+
+
+def summarise(rounds: list[dict[str, dict[str, float]]]) -> list[dict[str, Any]]:
+    rows = []
+    for way in STEPS:
+        seconds = [entry[way]["cpu_seconds_per_step"] for entry in rounds]
+        rows.append(
+            {
+                "way": way,
+                "steps_per_cpu_second": 1 / statistics.median(seconds),
+                "peak_memory_mib": statistics.median(entry[way]["peak_memory_mib"] for entry in rounds),
+                "memory_at_start_mib": statistics.median(entry[way]["memory_at_start_mib"] for entry in rounds),
+                "cached_is_faster_by": compare([entry["cached"]["cpu_seconds_per_step"] for entry in rounds], seconds),
+            }
+        )
+    return rows
+
+
+def table(rows: list[dict[str, Any]], batch: int, rounds: int) -> str:
+    lines = ["| what learns | steps per CPU second | cached is faster by | peak memory, MiB |", "|---|---:|---:|---:|"]
+    for row in rows:
+        ratio = row["cached_is_faster_by"]
+        span = f"{ratio['ratio']:.1f} ({ratio['ratio_low']:.1f} to {ratio['ratio_high']:.1f})"
+        goal = f", target {TARGET:g}" if row["way"] == "uncached" else ""
+        shown = "" if row["way"] == "cached" else span + goal
+        lines.append(
+            f"| {TITLES[row['way']]} | {row['steps_per_cpu_second']:.2f} | {shown} | {row['peak_memory_mib']:.0f} |"
+        )
+    return "\n".join(
+        [
+            *lines,
+            "",
+            f"whisper-base, all layers, on CREMA-D; LLaMA of 0.26 M; batches of {batch}, one thread, float32. "
+            f"{rounds} rounds in turns, medians and quartiles. {rows[0]['memory_at_start_mib']:.0f} MiB are Python and "
+            "its libraries.",
+        ]
     )
 
 
@@ -157,29 +225,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shared", type=Path, default=Path("../shared"))
     parser.add_argument("--output", type=Path, default=Path("benchmarks/results/training.json"))
-    parser.add_argument("--steps", type=int, default=12)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--batch", type=int, default=12)
     options = parser.parse_args()
-    context = multiprocessing.get_context("fork")
-    rows = []
-    for way in WAYS:
-        answer = context.Queue()
-        child = context.Process(target=measure, args=(way, options.shared, options.steps, options.batch, answer))
-        child.start()
-        child.join()
-        if child.exitcode != 0:
-            raise SystemExit(f"{way} failed with status {child.exitcode}")
-        rows.append(answer.get())
-        print(json.dumps(rows[-1]))
-    by_way = {row["way"]: row for row in rows}
-    faster = {
-        f"cached_over_{other}": by_way["cached"]["steps_per_cpu_second"] / by_way[other]["steps_per_cpu_second"]
-        for other in WAYS[1:]
-    }
-    result = {"steps": options.steps, "batch": options.batch, "ways": rows, **faster, "environment": environment()}
-    options.output.parent.mkdir(parents=True, exist_ok=True)
+    rounds = []
+    with tempfile.TemporaryDirectory() as folder:
+        for turn in range(options.rounds):
+            names = list(STEPS)
+            first = turn % len(names)
+            rounds.append({})
+            for way in names[first:] + names[:first]:
+                rounds[-1][way] = in_its_own_process(way, options.shared, Path(folder), options.batch)
+                print(json.dumps({"round": turn, "way": way, **rounds[-1][way]}), flush=True)
+    rows = summarise(rounds)
+    result = {"batch": options.batch, "steps": STEPS, "rounds": rounds, "ways": rows, "environment": environment()}
     write_json(options.output, result)
-    print(json.dumps(faster))
+    write_text(options.output.with_suffix(".md"), table(rows, options.batch, options.rounds) + "\n")
+    print(table(rows, options.batch, options.rounds))
 
 
 if __name__ == "__main__":

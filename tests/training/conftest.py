@@ -1,5 +1,7 @@
 """A tiny model of real parts, and a tiny corpus whose emotions can be heard: tones of different pitch."""
 
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -110,3 +112,62 @@ def clips(tmp_path_factory) -> list[dict]:
             }
         )
     return rows
+
+
+@pytest.fixture
+def corpus(clips, tmp_path) -> Path:
+    """The tones as an audio folder: speakers s0 to s2 train, s3 validates, s4 tests."""
+    folder = tmp_path / "tones"
+    folder.mkdir()
+    splits = {"s0": "train", "s1": "train", "s2": "train", "s3": "validation", "s4": "test"}
+    with (folder / "metadata.jsonl").open("w", encoding="utf-8") as lines:
+        for row in clips:
+            path = Path(row["audio"]["path"])
+            shutil.copy(path, folder / path.name)
+            known = {key: row[key] for key in ("emotion", "speaker", "language", "duration")}
+            line = {"file_name": path.name, **known, "split": splits[row["speaker"]], "licence": "CC0-1.0"}
+            lines.write(json.dumps(line) + "\n")
+    return folder
+
+
+@pytest.fixture
+def content(backbones, corpus, tmp_path) -> dict:
+    return {
+        "name": "tones",
+        "output_dir": str(tmp_path / "run"),
+        "model": {
+            "speech": str(backbones / "speech"),
+            "text": str(backbones / "text"),
+            "qformer": None,
+            "labels": ["neutral", "happy", "sad", "angry"],
+            "qformer_config": {
+                "hidden_size": 16,
+                "num_hidden_layers": 2,
+                "num_attention_heads": 2,
+                "intermediate_size": 32,
+                "num_query_tokens": 4,
+                "embedding_size": 8,
+            },
+            "settings": {"prompt": "{audio} emotion ? {labels} :"},
+        },
+        "data": {
+            "train": [{"corpus": str(corpus), "split": "train"}],
+            "validation": [{"corpus": str(corpus), "split": "validation"}],
+            "test": [{"corpus": str(corpus), "split": "test"}],
+        },
+        "objective": [{"name": "contrastive"}, {"name": "cross_entropy"}],
+        "cache": {"folder": str(tmp_path / "cache"), "max_gigabytes": 0.01},
+        "training": {
+            "max_steps": 4,
+            "eval_strategy": "steps",
+            "eval_steps": 2,
+            "save_strategy": "steps",
+            "save_steps": 2,
+            "logging_steps": 1,
+            "per_device_train_batch_size": 8,
+            "learning_rate": 1e-3,
+            "use_cpu": True,
+            "report_to": "tensorboard",
+            "disable_tqdm": True,
+        },
+    }

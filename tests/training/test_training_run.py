@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from pathlib import Path
 
 import pytest
 import torch
@@ -14,65 +13,6 @@ from hf_mser.modeling_mser import MSERForEmotionGeneration
 from hf_mser.processing_mser import MSERProcessor
 from hf_mser.training.recipe import RecipeError, parse_recipe
 from hf_mser.training.run import train_recipe
-
-
-@pytest.fixture
-def corpus(clips, tmp_path) -> Path:
-    """The tones as an audio folder: speakers s0 to s2 train, s3 validates, s4 tests."""
-    folder = tmp_path / "tones"
-    folder.mkdir()
-    splits = {"s0": "train", "s1": "train", "s2": "train", "s3": "validation", "s4": "test"}
-    with (folder / "metadata.jsonl").open("w", encoding="utf-8") as lines:
-        for row in clips:
-            path = Path(row["audio"]["path"])
-            shutil.copy(path, folder / path.name)
-            known = {key: row[key] for key in ("emotion", "speaker", "language", "duration")}
-            line = {"file_name": path.name, **known, "split": splits[row["speaker"]], "licence": "CC0-1.0"}
-            lines.write(json.dumps(line) + "\n")
-    return folder
-
-
-@pytest.fixture
-def content(backbones, corpus, tmp_path) -> dict:
-    return {
-        "name": "tones",
-        "output_dir": str(tmp_path / "run"),
-        "model": {
-            "speech": str(backbones / "speech"),
-            "text": str(backbones / "text"),
-            "qformer": None,
-            "labels": ["neutral", "happy", "sad", "angry"],
-            "qformer_config": {
-                "hidden_size": 16,
-                "num_hidden_layers": 2,
-                "num_attention_heads": 2,
-                "intermediate_size": 32,
-                "num_query_tokens": 4,
-                "embedding_size": 8,
-            },
-            "settings": {"prompt": "{audio} emotion ? {labels} :"},
-        },
-        "data": {
-            "train": [{"corpus": str(corpus), "split": "train"}],
-            "validation": [{"corpus": str(corpus), "split": "validation"}],
-            "test": [{"corpus": str(corpus), "split": "test"}],
-        },
-        "objective": [{"name": "contrastive"}, {"name": "cross_entropy"}],
-        "cache": {"folder": str(tmp_path / "cache"), "max_gigabytes": 0.01},
-        "training": {
-            "max_steps": 4,
-            "eval_strategy": "steps",
-            "eval_steps": 2,
-            "save_strategy": "steps",
-            "save_steps": 2,
-            "logging_steps": 1,
-            "per_device_train_batch_size": 8,
-            "learning_rate": 1e-3,
-            "use_cpu": True,
-            "report_to": "tensorboard",
-            "disable_tqdm": True,
-        },
-    }
 
 
 def test_a_recipe_becomes_a_run_folder_and_a_model(content, tmp_path, capsys):

@@ -29,7 +29,11 @@ def add_lora(model: Any, section: LoraSection) -> int:
     for part, module_name in PARTS.items():
         target = getattr(section, part)
         if target is not None:
-            _inject(getattr(model, module_name), target, part)
+            backbone = getattr(model, module_name)
+            for flag in ("is_loaded_in_4bit", "is_loaded_in_8bit"):  # peft asks for the right kind of layer by these
+                if getattr(model, flag, False):
+                    setattr(backbone, flag, True)
+            _inject(backbone, target, part)
     return sum(weight.numel() for name, weight in model.named_parameters() if "lora_" in name)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from typing import Any
 
 
@@ -30,6 +31,8 @@ def run(args: argparse.Namespace) -> int:
     from .run import train_recipe
 
     results = train_recipe(load_recipe(args.recipe, args.overrides), dry_run=args.dry_run)
+    if os.environ.get("RANK", "0") != "0":
+        return 0  # the first of several processes speaks for all
     for name, entry in results.get("sets", {}).items():
         interval = (entry.get("intervals") or {}).get("UA")
         span = f" [{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]" if interval else ""
