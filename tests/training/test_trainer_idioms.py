@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from test_trainer import arguments, losses
+from test_trainer import arguments
 from transformers import EarlyStoppingCallback
 
 from hf_mser.training.adapters import counted_as_adapter
@@ -150,39 +150,3 @@ def test_a_quantised_model_counts_as_adapted_only_while_the_trainer_is_built(mak
     model.connector.requires_grad_(False)
     with counted_as_adapter(model):
         assert not model._hf_peft_config_loaded  # nothing learns: Trainer is right to refuse
-
-
-def test_a_four_bit_llm_trains_with_its_connector(backbones, clips, tmp_path):
-    pytest.importorskip("bitsandbytes")
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    from hf_mser.training.recipe import ModelSection
-    from hf_mser.training.run import build_model
-
-    config = LlamaConfig.from_pretrained(backbones / "text")
-    config.hidden_size = config.intermediate_size = 128  # widths that the packed format takes
-    config.num_attention_heads = config.num_key_value_heads = 4
-    config.head_dim = 32
-    torch.manual_seed(0)
-    LlamaForCausalLM(config).save_pretrained(tmp_path / "text")
-    for name in ("tokenizer.json", "tokenizer_config.json"):
-        (tmp_path / "text" / name).write_bytes((backbones / "text" / name).read_bytes())
-    section = ModelSection(
-        speech=str(backbones / "speech"),
-        text=str(tmp_path / "text"),
-        qformer=None,
-        qformer_config={"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32},
-        labels=["neutral", "happy", "sad", "angry"],
-        settings={"prompt": "{audio} emotion ? {labels} :"},
-        quantization="4bit",
-    )
-    model, processor = build_model(section)
-    kinds = {type(module).__name__ for module in model.text_model.modules()}
-    assert "Linear4bit" in kinds
-    assert "Linear4bit" not in {type(module).__name__ for module in model.connector.modules()}
-    assert model.connector.text_projection.weight.dtype == torch.float32
-    settings = arguments(tmp_path / "run", max_steps=30, learning_rate=3e-3)
-    trainer = MSERTrainer(model, settings, train_dataset=clips, processing_class=processor)
-    trainer.train()
-    curve = losses(trainer)
-    assert sum(curve[-5:]) < 0.8 * sum(curve[:5])

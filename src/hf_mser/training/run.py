@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from .adapters import add_lora, has_adapters, merge_lora
+from .adapters import add_lora, has_adapters, merge_lora, what_learns
 from .answers import answer_clips, measures_of
 from .arguments import MSERTrainingArguments
 from .collator import EmotionCollator
@@ -186,6 +187,12 @@ def build_trainer(recipe: Recipe, args: MSERTrainingArguments, data: RecipeData)
 def save_final(trainer: MSERTrainer, recipe: Recipe) -> None:
     """The trained model in the run folder: a plain checkpoint, adapters folded in."""
     if has_adapters(trainer.model):
+        if recipe.model.quantization is not None:
+            # A few bits would round the adapters away: they are folded into the backbones' own weights.
+            learned = what_learns(trainer.model)
+            trainer.model, _ = build_model(replace(recipe.model, quantization=None))
+            add_lora(trainer.model, recipe.lora)
+            trainer.model.load_state_dict(learned, strict=False)
         merge_lora(trainer.model)
     trainer.save_model(recipe.output_dir)
 

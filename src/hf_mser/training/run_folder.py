@@ -20,8 +20,6 @@ from .recipe import Recipe
 
 PACKAGES = ("hf-mser", "torch", "transformers", "accelerate", "peft", "datasets", "numpy", "soundfile", "soxr")
 ANSWERS = "predictions.jsonl"
-PARTS_SHOWN = ("loss", "loss/contrastive", "loss/positive", "loss/negative", "loss/cross_entropy")
-SIMILARITIES_SHOWN = ("similarity/positive", "similarity/negative")
 
 
 class RunFolder:
@@ -57,14 +55,16 @@ class RunFolder:
         """The parts of the loss, the similarities and the evaluation, over the steps."""
         import matplotlib.figure
 
-        figure = matplotlib.figure.Figure(figsize=(11, 3.4), layout="constrained")
-        axes = figure.subplots(1, 3)
-        panels = (
-            (PARTS_SHOWN, "loss"),
-            (SIMILARITIES_SHOWN, "mean cosine similarity"),
-            (("eval_UA", "eval_WA"), "validation"),
-        )
-        for axis, (names, title) in zip(axes, panels, strict=True):
+        logged = sorted({name for entry in history for name in entry})
+        panels = {
+            "loss": ["loss", "loss/cross_entropy"],
+            # Beside the cross-entropy the others are small: they need a scale of their own.
+            "other parts of the loss": [n for n in logged if n.startswith("loss/") and n != "loss/cross_entropy"],
+            "mean cosine similarity": [name for name in logged if name.startswith("similarity/")],
+            "validation": ["eval_UA", "eval_WA"],
+        }
+        figure = matplotlib.figure.Figure(figsize=(13, 3.4), layout="constrained")
+        for axis, (title, names) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
             for name in names:
                 points = [(entry["step"], entry[name]) for entry in history if name in entry]
                 if points:
