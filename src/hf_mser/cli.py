@@ -16,6 +16,7 @@ from .errors import MSERError
 SUBCOMMANDS = (
     "commands.predict",
     "commands.adapt",
+    "commands.export",
     "corpora.cli",
     "demo.cli",
     "evaluation.cli",

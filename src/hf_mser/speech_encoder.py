@@ -46,7 +46,7 @@ class TrueLengthWhisperEncoder(WhisperEncoder):
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """What enters the first layer (batch, time / 2, width), and its mask where clips are of different length."""
         mask = input_features_mask if input_features_mask is None else input_features_mask.bool()
-        if mask is not None and bool(mask.all()):
+        if mask is not None and not torch.compiler.is_compiling() and bool(mask.all()):
             mask = None  # nothing to hide: attention is faster without a mask
         hidden, frames_mask = self._convolve(input_features.to(self.conv1.weight.dtype), mask)
         hidden = hidden + self.embed_positions.weight[: hidden.shape[1]]

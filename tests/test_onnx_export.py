@@ -1,0 +1,50 @@
+"""The ONNX file answers as the model does, for any batch and any length."""
+
+import json
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from tiny_models import features, put_together, tiny_model
+
+from hf_mser import MSERProcessor
+from hf_mser.onnx_export import LabelScorer, OnnxExportError, export_onnx
+
+
+@pytest.mark.parametrize("normalization", ["sum", "mean", "prior"])
+@torch.no_grad()
+def test_the_exported_module_scores_as_the_model_does(normalization):
+    model = tiny_model(score_normalization=normalization, temperature=1.7)
+    x, mask = features([120, 75, 40])
+    scores, embeds = LabelScorer(model)(x, mask)
+    expected = model.score_emotions(x, input_features_mask=mask) / 1.7
+    torch.testing.assert_close(scores, expected, atol=1e-4, rtol=0)
+    torch.testing.assert_close(embeds, model.connect_speech(x, mask).speech_embeds)
+
+
+def test_one_file_for_any_batch_and_length(tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    model, processor = put_together(tmp_path / "backbones", score_normalization="prior", temperature=2.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        path = export_onnx(model, processor, tmp_path / "onnx")
+    assert sorted(entry.name for entry in path.parent.iterdir() if "onnx" in entry.name) == ["model.onnx"]
+    assert json.loads((tmp_path / "onnx" / "labels.json").read_text(encoding="utf-8")) == model.config.labels
+    assert MSERProcessor.from_pretrained(tmp_path / "onnx").labels == model.config.labels
+    session = onnxruntime.InferenceSession(str(path))
+    for lengths in ([100], [30, 299, 57], [3000], [3, 4]):
+        x, mask = features(lengths)
+        found, embeds = session.run(None, {"input_features": x.numpy(), "input_features_mask": mask.numpy()})
+        expected = model.score_emotions(x, input_features_mask=mask) / 2.0
+        np.testing.assert_allclose(found, expected.numpy(), atol=1e-4)
+        np.testing.assert_allclose(embeds, model.connect_speech(x, mask).speech_embeds.detach().numpy(), atol=1e-4)
+
+
+def test_what_cannot_be_scored_in_one_pass_is_refused():
+    with pytest.raises(OnnxExportError, match=r"gemma3_text.*cannot be exported"):
+        LabelScorer(tiny_model("gemma"))
+    model = tiny_model()
+    model.config.candidate_ids = None
+    with pytest.raises(OnnxExportError, match="set_words"):
+        LabelScorer(model)
