@@ -3,6 +3,7 @@
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from itertools import chain, islice
 from typing import Any, TypeVar
 
 import numpy as np
@@ -49,6 +50,8 @@ class SpeechEmotionPipeline(ChunkPipeline):
     _load_feature_extractor = False
     _load_image_processor = False
     _load_video_processor = False
+
+    _has_listened = False
 
     def __call__(self, inputs: Any, *args: Any, progress: bool = False, **kwargs: Any) -> Any:
         """
@@ -229,6 +232,8 @@ class SpeechEmotionPipeline(ChunkPipeline):
         decode the next clips while the model listens, and on a CPU batches run side by side: one thread each on a
         batch of its own wastes less than many threads that wait for each other within every product.
         """
+        if batch_size < 1 or num_workers < 0:
+            raise PipelineOptionError(f"batch_size={batch_size} and num_workers={num_workers} must be at least 1.")
         batch_seconds = preprocess_params.get("batch_seconds")
         budget = None if batch_seconds is None else batch_seconds * SAMPLING_RATE
         options = {name: value for name, value in preprocess_params.items() if name != "batch_seconds"}
@@ -247,12 +252,17 @@ class SpeechEmotionPipeline(ChunkPipeline):
             else (window for source in inputs for window in read(source))
         )
         batches = alike_batches(windows, batch_size, _length, budget)
-        answered = _side_by_side(batches, listen, runners) if runners > 1 else map(listen, batches)
+        answered: Iterator[list[tuple[int, dict[str, Any]]]] = map(listen, batches)
+        if runners > 1:
+            # Libraries set themselves up at their first use, and not all of them bear two threads at that moment.
+            alone = () if self._has_listened else islice(batches, 1)
+            answered = chain(map(listen, alone), _side_by_side(batches, listen, runners))
         heard: dict[int, dict[str, Any]] = {}  # by their place in the input, as long as an earlier one is missing
         place = 0
         clip: list[dict[str, Any]] = []
         for batch in answered:
             heard.update(batch)
+            self._has_listened = True
             while place in heard:
                 clip.append(heard.pop(place))
                 place += 1

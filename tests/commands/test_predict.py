@@ -1,7 +1,9 @@
 """`mser predict` as a person runs it, on the clips and with the checkpoint that ship."""
 
+import contextlib
 import io
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from tiny_models import tone
 
 from hf_mser import pipeline_mser
 from hf_mser.cli import main
@@ -85,6 +88,51 @@ def test_output_appears_only_when_complete(tmp_path):
     assert list(tmp_path.iterdir()) == [target]
 
 
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+def test_a_file_holds_what_standard_output_shows(tmp_path, capsys, bad, form):
+    assert main(["predict", *GOOD[:3], bad, "--format", form]) == 1
+    shown = capsys.readouterr().out
+    assert main(["predict", *GOOD[:3], bad, "--format", form, "--output", str(tmp_path / "new" / "out")]) == 1
+    assert (tmp_path / "new" / "out").read_text(encoding="utf-8") == shown
+
+
+def test_a_killed_run_goes_on_and_writes_the_same_bytes(tmp_path, capsys):
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    for number in range(40):
+        soundfile.write(folder / f"{number:02d}.wav", tone(0.1 + number % 5 / 20, 100 + 9 * number, number), 16_000)
+    (folder / "33.wav").write_bytes(b"damaged")
+    command = ["predict", str(folder), "--format", "jsonl", "--batch-size", "1", "--workers", "2", "--output"]
+    assert main([*command, str(tmp_path / "whole.jsonl")]) == 1
+    target = tmp_path / "killed.jsonl"
+    journal = tmp_path / "killed.jsonl.partial"
+    with subprocess.Popen([sys.executable, "-m", "hf_mser.cli", *command, str(target)]) as process:
+        while process.poll() is None and not (journal.exists() and journal.read_bytes().count(b"\n") > 34):
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(0.02)  # until the journal says that the second part has begun
+        process.send_signal(signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL
+    assert not target.exists()
+    (folder / "03.wav").unlink()  # heard already
+    capsys.readouterr()
+    listed = sorted(str(path) for path in [*folder.iterdir(), folder / "03.wav"])
+    again = ["predict", *listed, *command[2:]]
+    assert main([*again, str(target)]) == 1
+    assert "32 of 40 clips were finished before" in capsys.readouterr().err
+    assert target.read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["clips", "killed.jsonl", "whole.jsonl"]
+
+
+def test_half_precision_agrees_on_the_word(capsys):
+    assert main(["predict", *GOOD, "--format", "jsonl"]) == 0
+    exact = lines(capsys)
+    assert main(["predict", *GOOD, "--format", "jsonl", "--dtype", "bfloat16"]) == 0
+    rough = lines(capsys)
+    assert [record["label"] for record in rough] == [record["label"] for record in exact]
+    differences = [abs(one["score"] - other["score"]) for one, other in zip(rough, exact, strict=True)]
+    assert 0 < max(differences) < 0.1
+
+
 def test_standard_input(capsys, monkeypatch):
     with open(GOOD[0], "rb") as file:
         monkeypatch.setattr(sys, "stdin", type("Stdin", (), {"buffer": io.BytesIO(file.read())}))
@@ -102,6 +150,9 @@ def test_standard_input(capsys, monkeypatch):
         (["predict", str(CLIPS.parent / "no*such.wav")], "matches no file"),
         (["predict", GOOD[0], "--top-k", "0"], "top_k"),
         (["predict", GOOD[0], "--labels", ","], "label"),
+        (["predict", *GOOD[:2], "--batch-size", "0"], "batch_size=0"),
+        (["predict", *GOOD[:2], "--workers", "-1"], "num_workers=-1"),
+        (["predict", GOOD[0], "--output", "/dev/null/out.json"], "cannot be written"),
         (["predict", GOOD[0], "--model", "/no/such/model"], "no/such/model"),
         ([], "required"),
     ],

@@ -33,7 +33,12 @@ def expand(inputs: Iterable[str]) -> list[NamedClip]:
         >>> [clip.name for clip in expand(["call.wav", "https://example.org/a.mp3"])]
         ['call.wav', 'https://example.org/a.mp3']
     """
-    return [clip for name in inputs for clip in _expand_one(name)]
+    return [clip._replace(name=_printable(clip.name)) for name in inputs for clip in _expand_one(name)]
+
+
+def _printable(name: str) -> str:
+    """A file's name may hold bytes that are no text; results are text."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _expand_one(name: str) -> list[NamedClip]:
