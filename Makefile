@@ -16,10 +16,12 @@ browser-test: $(VENV)/browser.stamp  ## try the page in a real browser; needs De
 	@command -v chromium >/dev/null || { echo "chromium is missing: apt-get install chromium"; exit 2; }
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/demo
 
-check: $(VENV)/dev.stamp  ## lint, format, types
+check: $(VENV)/dev.stamp  ## lint, format, types, pins
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python .ci/check_pins.py
+	$(BIN)/python -m pip check
 
 figures: $(VENV)/dev.stamp  ## write the figures of benchmarks/results into the README and the card of mser-tiny
 	$(BIN)/python benchmarks/quote.py

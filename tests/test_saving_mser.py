@@ -1,5 +1,6 @@
 """Saving and loading: bit-equal scores, connector checkpoints, and every way in which they could go wrong."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -154,6 +155,19 @@ def test_a_full_checkpoint_that_lacks_an_encoder_weight_is_refused(tmp_path):
     save_file({name: tensor for name, tensor in load_file(file).items() if name != lost}, file, {"format": "pt"})
     with pytest.raises(MSERModelError, match=lost):
         MSERForEmotionGeneration.from_pretrained(tmp_path)
+
+
+def test_a_pickle_is_not_read(tmp_path):
+    class Trap:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / "sprung"),)
+
+    tiny_model().save_pretrained(tmp_path)
+    (tmp_path / "model.safetensors").unlink()
+    torch.save({"weight": Trap()}, tmp_path / "pytorch_model.bin")
+    with pytest.raises(OSError, match="safetensors"):
+        MSERForEmotionGeneration.from_pretrained(tmp_path, use_safetensors=False)
+    assert not (tmp_path / "sprung").exists()
 
 
 def test_a_checkpoint_of_another_size_is_refused(tmp_path):

@@ -92,7 +92,10 @@ class SpeechEmotionModel(PreTrainedModel):
             model.name_or_path = model.config._name_or_path = os.fspath(pretrained_model_name_or_path)
         else:
             model, report = super().from_pretrained(
-                pretrained_model_name_or_path, *model_args, output_loading_info=True, **kwargs
+                pretrained_model_name_or_path,
+                *model_args,
+                output_loading_info=True,
+                **{**kwargs, "use_safetensors": True},  # a pickle could run code: none is read
             )
             model._settle()
         missing = report["missing_keys"]
