@@ -36,7 +36,7 @@ def confusions(entries: Sequence[Mapping[str, Any]], path: Path) -> None:
     shown = entries[:MOST_CONFUSIONS]
     columns = min(3, len(shown))
     rows = -(-len(shown) // columns)
-    figure, axes = _figure(columns * 3.6, rows * 3.6, rows, columns)
+    figure, axes = new_figure(columns * 3.6, rows * 3.6, rows, columns)
     for axis in axes.flat[len(shown) :]:
         axis.axis("off")
     for axis, entry in zip(axes.flat, shown, strict=False):
@@ -48,13 +48,13 @@ def confusions(entries: Sequence[Mapping[str, Any]], path: Path) -> None:
             colour = "white" if share[row, column] > 0.55 else "#333333"
             axis.text(column, row, f"{100 * share[row, column]:.0f}", ha="center", va="center", color=colour, size=7)
         axis.set_title(f"{title_of(entry)}, UA {100 * entry['UA']:.1f}", size=9)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def language_bars(entries: Sequence[Mapping[str, Any]], path: Path) -> None:
     """UA of each result with its interval, ordered by language, beside what guessing would give."""
     ordered = sorted(entries, key=lambda entry: (entry["language"], entry["corpus"], entry["source"]))
-    figure, axes = _figure(7.2, 0.34 * len(ordered) + 1.2)
+    figure, axes = new_figure(7.2, 0.34 * len(ordered) + 1.2)
     axis = axes[0, 0]
     positions = np.arange(len(ordered))
     values = np.array([100 * entry["UA"] for entry in ordered])
@@ -69,7 +69,7 @@ def language_bars(entries: Sequence[Mapping[str, Any]], path: Path) -> None:
     axis.set_xlim(0, 100)
     axis.set_xlabel("UA, per cent (95 % interval over speakers)", size=8)
     axis.legend(fontsize=7, loc="lower right")
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def reliability(lines: Sequence[Mapping[str, Any]], path: Path) -> None:
@@ -78,7 +78,7 @@ def reliability(lines: Sequence[Mapping[str, Any]], path: Path) -> None:
     bins = calibration_bins([line["score"] for line in lines], correct)
     count = np.array(bins["count"])
     held = count > 0
-    figure, axes = _figure(4.2, 4.2)
+    figure, axes = new_figure(4.2, 4.2)
     axis = axes[0, 0]
     centres = (np.arange(ECE_BINS) + 0.5) / ECE_BINS
     axis.bar(centres[held], np.array(bins["accuracy"])[held], width=0.9 / ECE_BINS, color="#3b6fb6", label="accuracy")
@@ -88,7 +88,7 @@ def reliability(lines: Sequence[Mapping[str, Any]], path: Path) -> None:
     axis.set_xlabel("confidence of the answer", size=8)
     axis.set_ylabel("share", size=8)
     axis.legend(fontsize=7, loc="upper left")
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def embedding_map(embeddings: np.ndarray, lines: Sequence[Mapping[str, Any]], path: Path) -> None:
@@ -98,7 +98,7 @@ def embedding_map(embeddings: np.ndarray, lines: Sequence[Mapping[str, Any]], pa
     chosen = np.unique(np.linspace(0, len(lines) - 1, MOST_POINTS).astype(int))
     perplexity = min(30.0, (len(chosen) - 1) / 3)
     points = TSNE(init="pca", random_state=0, perplexity=perplexity).fit_transform(embeddings[chosen])
-    figure, axes = _figure(10, 5, 1, 2)
+    figure, axes = new_figure(10, 5, 1, 2)
     for axis, key, title in ((axes[0, 0], "reference", "emotion"), (axes[0, 1], "language", "language")):
         values = [str(lines[index][key]) for index in chosen]
         for position, value in enumerate(sorted(set(values), key=_emotion_order)):
@@ -108,13 +108,13 @@ def embedding_map(embeddings: np.ndarray, lines: Sequence[Mapping[str, Any]], pa
         axis.set(xticks=[], yticks=[])
         axis.set_title(title, size=9)
         axis.legend(fontsize=7, markerscale=2)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def heat_map(matrix: Matrix, path: Path) -> None:
     """The train x test matrix."""
     height, width = matrix.values.shape
-    figure, axes = _figure(0.75 * width + 2.4, 0.5 * height + 1.8)
+    figure, axes = new_figure(0.75 * width + 2.4, 0.5 * height + 1.8)
     axis = axes[0, 0]
     axis.imshow(100 * matrix.values, cmap="viridis", vmin=0, vmax=100, aspect="auto")
     _label_axes(axis, matrix.sources, matrix.targets)
@@ -124,7 +124,7 @@ def heat_map(matrix: Matrix, path: Path) -> None:
             column, row, f"{value:.0f}", ha="center", va="center", color="white" if value < 60 else "black", size=8
         )
     axis.set_title(f"{matrix.measure}, trained on (row), tested on (column)", size=9)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def title_of(entry: Mapping[str, Any]) -> str:
@@ -134,7 +134,7 @@ def title_of(entry: Mapping[str, Any]) -> str:
     return f"{source}{entry['corpus']}{seed}"
 
 
-def _figure(width: float, height: float, rows: int = 1, columns: int = 1) -> tuple[Any, np.ndarray]:
+def new_figure(width: float, height: float, rows: int = 1, columns: int = 1) -> tuple[Any, np.ndarray]:
     """A figure without a display and without global state."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -154,7 +154,8 @@ def _emotion_order(value: str) -> tuple[int, str]:
     return (order.index(value) if value in order else len(order), value)
 
 
-def _save(figure: Any, path: Path) -> None:
+def save_figure(figure: Any, path: Path) -> None:
+    """Write a figure as PNG, the same bytes for the same figure."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=_DPI, metadata={"Software": None})
     write_bytes(path, buffer.getvalue())

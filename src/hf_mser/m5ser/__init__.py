@@ -1,8 +1,9 @@
 """M5SER: a synthetic multilingual corpus of emotional speech, made from labelled recordings.
 
-`build` makes it, `refilter` takes clips out of it, `load_m5ser` reads it.
+`build` makes it, `refilter` takes clips out of it, `analyse` says what is left of the emotion, `load_m5ser` reads it.
 """
 
+from .analyse import analyse
 from .build import Result, Settings, build
 from .filter import FilterRules
 from .loading import load_m5ser
@@ -31,6 +32,7 @@ __all__ = [
     "Translation",
     "TranslationError",
     "Translator",
+    "analyse",
     "build",
     "load_m5ser",
     "refilter",

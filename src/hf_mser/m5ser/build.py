@@ -93,6 +93,7 @@ def build(
     clips_per_emotion: int | None = None,
     workers: int | None = None,
     devices: Sequence[str] = (),
+    ray: bool = False,
 ) -> Result:
     """Build M5SER from prepared corpora.
 
@@ -103,6 +104,7 @@ def build(
         splits, clips_per_emotion: Which clips of the sources (`read_sources`).
         workers: Processes on this machine; by default one for each device, or for each core.
         devices: Of the translators (`cuda:0`, `cuda:1`).
+        ray: Run the stages on Ray Data instead, over all machines of the cluster; they must share `output`.
 
     Example:
         >>> result = build(["crema_d"], "m5ser-mini", splits=["train"], clips_per_emotion=90)  # doctest: +SKIP
@@ -120,7 +122,12 @@ def build(
     with claimed(output, plan):
         _announce(found, settings, output)
         left = [unit for unit in units if read_entry(output, unit.name) is None]
-        _run(left, units, output, settings, workers, devices)
+        if ray:
+            from .ray_build import run_on_ray
+
+            run_on_ray(left, output, settings, workers, gpus=bool(devices))
+        else:
+            _run(left, units, output, settings, workers, devices)
         return finish(output, [unit.name for unit in units], plan)
 
 

@@ -1,4 +1,4 @@
-"""`mser m5ser build | filter | info`: a synthetic multilingual corpus, from labelled recordings."""
+"""`mser m5ser build | filter | analyse | info`: a synthetic multilingual corpus, from labelled recordings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from .translate import LANGUAGES, TRANSLATORS
 
 _EPILOG = """examples:
   mser m5ser build --source corpora/crema_d --output m5ser-mini --splits train --clips-per-emotion 90
+  mser m5ser build --source iemocap meld mead --output m5ser --translator seamless-expressive --devices cuda:0 cuda:1
   mser m5ser filter m5ser --output m5ser-clean --min-speech 0.3 --max-clipped 0.001
+  mser m5ser analyse m5ser-mini
   mser m5ser info m5ser-mini
 
 An interrupted build goes on where it was: give the same command again.
@@ -24,12 +26,12 @@ def add_subcommand(subparsers: Any) -> None:
     """Add `m5ser` and its verbs to the subparsers of `mser`."""
     parser = subparsers.add_parser(
         "m5ser",
-        help="build and filter a synthetic multilingual corpus",
+        help="build, filter and analyse a synthetic multilingual corpus",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(run=run)
-    verbs = parser.add_subparsers(dest="m5ser_command", required=True, metavar="{build,filter,info}")
+    verbs = parser.add_subparsers(dest="m5ser_command", required=True, metavar="{build,filter,analyse,info}")
     build = verbs.add_parser("build", help="translate corpora; resumable")
     build.add_argument("--source", nargs="+", required=True, metavar="DIR|NAME", help="prepared corpora")
     build.add_argument("--output", type=Path, required=True, metavar="DIR")
@@ -43,11 +45,15 @@ def add_subcommand(subparsers: Any) -> None:
     build.add_argument("--workers", type=_positive, metavar="N", help="processes (default: devices, or cores)")
     build.add_argument("--devices", nargs="+", default=(), metavar="D", help="cuda:0 cuda:1 …")
     build.add_argument("--clips-per-unit", type=_positive, metavar="N", help="sources in one file (default: 100)")
+    build.add_argument("--ray", action="store_true", help="run on Ray Data, over all machines of its cluster")
     _add_rules(build)
     sift = verbs.add_parser("filter", help="copy a dataset without the clips that rules drop")
     sift.add_argument("folder", type=Path, metavar="DIR")
     sift.add_argument("--output", type=Path, required=True, metavar="DIR")
     _add_rules(sift)
+    look = verbs.add_parser("analyse", help="report: figures, contents, and how much of the emotion is left")
+    look.add_argument("folder", type=Path, metavar="DIR")
+    look.add_argument("--output", type=Path, metavar="DIR", help="of the report (default: DIR-analysis)")
     info = verbs.add_parser("info", help="what a dataset holds")
     info.add_argument("folder", type=Path, metavar="DIR")
     info.add_argument("--verify", action="store_true", help="compare all files with their checksums")
@@ -65,7 +71,7 @@ def _add_rules(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run a parsed `m5ser` command. 1: done, but sources were unreadable or translations failed."""
-    return {"build": _build, "filter": _filter, "info": _info}[args.m5ser_command](args)
+    return {"build": _build, "filter": _filter, "analyse": _analyse, "info": _info}[args.m5ser_command](args)
 
 
 def _build(args: argparse.Namespace) -> int:
@@ -87,6 +93,7 @@ def _build(args: argparse.Namespace) -> int:
         clips_per_emotion=args.clips_per_emotion,
         workers=args.workers,
         devices=args.devices,
+        ray=args.ray,
     )
     print(result.summary())
     return int(_report(args.output))
@@ -97,6 +104,13 @@ def _filter(args: argparse.Namespace) -> int:
 
     print(refilter(args.folder, args.output, _rules(args), balanced=not args.unbalanced).summary())
     _report(args.output)
+    return 0
+
+
+def _analyse(args: argparse.Namespace) -> int:
+    from .analyse import analyse, survival_table
+
+    print("\n".join(survival_table(analyse(args.folder, args.output))))
     return 0
 
 

@@ -27,7 +27,8 @@ PITCH_S = 0.04
 TONE_WEIGHT = {"zh": 0.7}
 """How much of the reading's own pitch movement stays; elsewhere `_ACCENT_WEIGHT`."""
 _ACCENT_WEIGHT = 0.25
-_MOST_EDGE_S = 0.25
+_MOST_EDGE_S = 1.0
+_ROOM_FFT = 1024
 _RATE_RANGE = (0.5, 2.0)
 _FEWEST_VOICED = 0.05
 
@@ -55,6 +56,8 @@ class Delivery:
     """Breathiness: WORLD's coded aperiodicity of each frame."""
     speech: np.ndarray
     """Which frames are speech; the others are pauses."""
+    room: np.ndarray
+    """The power spectrum of the background, from the quietest tenth of the clip."""
 
     @property
     def seconds(self) -> float:
@@ -91,7 +94,7 @@ def deliver(samples: np.ndarray) -> Delivery:
         raise TranslationError("no speech was found in the clip, so there is no prosody to carry over")
     vocoder = world()
     noise = vocoder.d4c(np.ascontiguousarray(samples, dtype=np.float64), voice.pitch, times, SAMPLING_RATE)
-    return Delivery(voice, vocoder.code_aperiodicity(noise, SAMPLING_RATE), speech)
+    return Delivery(voice, vocoder.code_aperiodicity(noise, SAMPLING_RATE), speech, _room(samples))
 
 
 def nominal_seconds(delivery: Delivery) -> float:
@@ -123,8 +126,7 @@ def perform(reading: np.ndarray, delivery: Delivery, nominal: float, language: s
     speaking = from_reading >= 0
     spoken, words = from_source[speaking], from_reading[speaking]
 
-    room = _room(delivery)
-    envelope = np.maximum(delivery.voice.envelope[from_source] - room, 1e-12)  # pauses keep their breaths
+    envelope = np.full((len(from_source), plain.envelope.shape[1]), 1e-12)
     envelope[speaking] = plain.envelope[words] * 10 ** (_gains(plain, delivery, spoken, words) @ _band_slopes() / 10)
     pitch = np.zeros(len(from_source))
     pitch[speaking] = _melody(plain, delivery, language)(spoken, words)
@@ -140,7 +142,7 @@ def perform(reading: np.ndarray, delivery: Delivery, nominal: float, language: s
     )
     if not np.isfinite(samples).all():
         raise TranslationError("the synthesis gave samples that are not finite")
-    samples += _noise(room, len(samples))
+    samples += _noise(delivery.room, len(samples))
     return np.asarray(_limited(samples), dtype=np.float32)
 
 
@@ -211,17 +213,20 @@ def _breath(delivery: Delivery) -> np.ndarray:
     return smooth(filled, 0.1)
 
 
-def _room(delivery: Delivery) -> np.ndarray:
-    """The spectrum of the source's background: of its quietest frames, that part which is always there."""
-    energy = delivery.voice.energy
-    return np.asarray(np.median(delivery.voice.envelope[energy <= np.percentile(energy, 10)], axis=0))
+def _room(samples: np.ndarray) -> np.ndarray:
+    frames = np.lib.stride_tricks.sliding_window_view(np.pad(samples, (0, _ROOM_FFT)), _ROOM_FFT)[:: _ROOM_FFT // 4]
+    frames = frames[: max(1, len(samples) // (_ROOM_FFT // 4) - 4)]  # without those that the padding reaches into
+    energy = (frames**2).sum(1)
+    window = np.hanning(_ROOM_FFT)
+    quiet = frames[energy <= np.percentile(energy, 10)] * window
+    return np.asarray((np.abs(np.fft.rfft(quiet)) ** 2).mean(0) / (window**2).sum())
 
 
 def _noise(spectrum: np.ndarray, count: int) -> np.ndarray:
-    """Noise of a power spectrum (WORLD's scale): no voice sounds like a recording on digital silence."""
+    """Noise of a power spectrum: a voice on digital silence sounds like no recording."""
     white = np.fft.rfft(np.random.default_rng(0).normal(size=count))
-    hertz = np.fft.rfftfreq(count, 1 / SAMPLING_RATE)
-    return np.fft.irfft(white * np.sqrt(np.interp(hertz, _frequencies(), spectrum)), count)
+    shares = np.linspace(0, len(spectrum) - 1, len(white))
+    return np.fft.irfft(white * np.sqrt(np.interp(shares, np.arange(len(spectrum)), spectrum)), count)
 
 
 def _decoded(noise: np.ndarray, pitch: np.ndarray, size: int) -> np.ndarray:

@@ -101,6 +101,23 @@ class Translator:
         return [one_by_one(self.translate, clip, language) for clip in clips]
 
 
+class BatchTranslator(Translator):
+    """A translator that generates batches in one pass."""
+
+    def translate_batch(self, clips: Sequence[SourceClip], language: str) -> list[Translation | Exception]:
+        """A batch in one pass; if it fails as a whole, each clip alone, so that one clip spoils one clip."""
+        try:
+            return list(self.generate(clips, language))
+        except (RuntimeError, ValueError, IndexError, MSERError) as error:
+            if len(clips) == 1:
+                return [TranslationError(f"{type(error).__name__}: {error}")]
+            return [result for clip in clips for result in self.translate_batch([clip], language)]
+
+    def generate(self, clips: Sequence[SourceClip], language: str) -> list[Translation]:
+        """The translations of a batch, all or none."""
+        raise NotImplementedError
+
+
 def one_by_one(
     translate: Callable[[SourceClip, str], Translation], clip: SourceClip, language: str
 ) -> Translation | Exception:
@@ -116,6 +133,8 @@ def one_by_one(
 
 _HOME_OF: Mapping[str, str] = {
     "prosody": "prosody_transfer:ProsodyTransfer",
+    "seamless-expressive": "seamless_expressive:SeamlessExpressive",
+    "seamless-m4t": "seamless_m4t:SeamlessM4Tv2",
 }
 TRANSLATORS: tuple[str, ...] = tuple(_HOME_OF)
 
