@@ -89,6 +89,7 @@ class SeamlessExpressive(BatchTranslator):
     def _missing_memory(self, device: str) -> list[str]:
         import torch
 
+        free: float | None
         if device.startswith("cuda"):
             if not torch.cuda.is_available():
                 return [f"device: {device} was asked for, but PyTorch sees no GPU"]
