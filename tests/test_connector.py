@@ -5,6 +5,7 @@ import torch
 from tiny_models import QFORMER
 
 from hf_mser import EmotionQFormer, EmotionQFormerConfig
+from hf_mser.connector import mix_layers
 
 
 def connector(**changes: object) -> EmotionQFormer:
@@ -83,3 +84,32 @@ def test_recordings_statistics_are_buffers_that_adaptation_replaces():
         assert name in made.state_dict()
         buffers[name].add_(0.5)
     assert not torch.allclose(made(frames).speech_embeds, before, atol=1e-3)
+
+
+@pytest.mark.parametrize("domain_of_each", [False, True])
+def test_reading_clip_by_clip_is_reading_the_batch(monkeypatch, domain_of_each):
+    """However a batch is cut, the answer and the gradient are those of the whole."""
+    model = connector(num_speech_layers=3)
+    frames, mask = torch.randn(4, 3, 9, 12), torch.arange(9) < torch.tensor([[9], [5], [7], [2]])
+    domain = None
+    if domain_of_each:
+        domain = {name: torch.rand(4, *buffer.shape) + 0.5 for name, buffer in model.domain.items()}
+    answers = []
+    for cut in (lambda clips, _: [slice(n, n + 1) for n in range(clips)], lambda clips, _: [slice(0, clips)]):
+        monkeypatch.setattr("hf_mser.connector.pieces", cut)
+        torch.manual_seed(0)
+        output = model(frames, mask, domain)
+        model.zero_grad()
+        (output.speech_tokens.square().mean() + output.speech_embeds[:, 0].sum()).backward()
+        answers.append((output.speech_tokens, output.speech_embeds, model.layer_weights.grad.clone()))
+    for one, other in zip(*answers, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-5)
+
+
+def test_the_mixture_is_the_weighted_sum_of_standardised_layers():
+    frames, weights = torch.randn(2, 3, 4, 5), torch.randn(3)
+    mean, std = torch.randn(3, 5), torch.rand(3, 5) + 0.5
+    expected = torch.zeros(2, 4, 5)
+    for layer, share in enumerate(weights.softmax(0)):
+        expected += share * (frames[:, layer] - mean[layer]) / std[layer]
+    torch.testing.assert_close(mix_layers(frames, weights, mean, std), expected)
