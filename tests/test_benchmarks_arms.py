@@ -9,7 +9,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 
-from arms import Budget, accuracy, cell, difference, points, run  # noqa: E402
+from arms import Budget, accuracy, cell, difference, points, run
 
 EMOTIONS = ("happy", "sad")
 

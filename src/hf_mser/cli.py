@@ -37,7 +37,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     subparsers = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for name in SUBCOMMANDS:
         importlib.import_module(f".{name}", __package__).add_subcommand(subparsers)
-    arguments = parser.parse_args(argv)
+    arguments, rest = parser.parse_known_args(argv)
+    many = getattr(arguments, "many", None)
+    if many is not None and not any(word.startswith("-") for word in rest):
+        getattr(arguments, many).extend(rest)  # argparse gives up on a list that an option interrupts
+    elif rest:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
     warnings.showwarning = _show_warning  # type: ignore[assignment]
     try:
         return arguments.run(arguments) or 0

@@ -56,6 +56,21 @@ def test_a_dry_run_prints_the_cost_and_touches_nothing(content, tmp_path, capsys
     assert not (tmp_path / "run").exists()
 
 
+def test_a_recipe_for_a_gpu_is_checked_without_one(content, tmp_path, capsys):
+    content["training"] = {"per_device_train_batch_size": 8, "bf16": True, "max_steps": 4}
+    content["model"] |= {"dtype": "bfloat16", "quantization": "4bit"}
+    recipe = tmp_path / "tones.yaml"
+    recipe.write_text(yaml.safe_dump(content), encoding="utf-8")
+    assert main(["train", str(recipe), "--dry-run", "max_steps=7"]) == 0  # overrides may follow the option
+    assert "compute      7 steps" in capsys.readouterr().out
+
+
+def test_an_unknown_option_is_no_override(capsys):
+    with pytest.raises(SystemExit):
+        main(["train", "tones.yaml", "--dry-run", "--dryrun"])
+    assert "unrecognized arguments: --dryrun" in capsys.readouterr().err
+
+
 def test_a_mistake_in_a_recipe_is_status_two(content, tmp_path, capsys):
     recipe = tmp_path / "tones.yaml"
     recipe.write_text(yaml.safe_dump({**content, "objectiv": []}), encoding="utf-8")

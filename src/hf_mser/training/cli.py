@@ -22,7 +22,7 @@ def add_subcommand(subparsers: Any) -> None:
         help="change the recipe: output_dir=DIR, resume=true, learning_rate=1e-4, data.train.0.split=train ...",
     )
     parser.add_argument("--dry-run", action="store_true", help="check the recipe, print what it will cost, and stop")
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, many="overrides")
 
 
 def run(args: argparse.Namespace) -> int:

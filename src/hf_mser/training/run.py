@@ -39,7 +39,7 @@ def train_recipe(recipe: Recipe, *, dry_run: bool = False) -> dict[str, Any]:
     missing = missing_packages(recipe)
     if missing and not dry_run:
         raise RecipeError(f"{recipe.name} cannot start here: {'; '.join(missing)}.")
-    args = training_arguments(recipe)
+    args = training_arguments(recipe, dry_run=dry_run)
     labels = _labels(recipe.model)
     data = load_data(recipe.data, labels, args.seed)
     args.batch_shape(len(set(data.train["emotion"])))  # an impossible batch is said before anything is loaded
@@ -75,12 +75,14 @@ def train_recipe(recipe: Recipe, *, dry_run: bool = False) -> dict[str, Any]:
     return results
 
 
-def training_arguments(recipe: Recipe) -> MSERTrainingArguments:
-    """The recipe's section `training` as arguments for the Trainer."""
+def training_arguments(recipe: Recipe, *, dry_run: bool = False) -> MSERTrainingArguments:
+    """The recipe's section `training` as arguments for the Trainer; a dry run needs no GPU that the recipe wants."""
     defaults: dict[str, Any] = {"report_to": REPORT_TO, "logging_steps": 10, "bf16": False}
     if recipe.data.validation:
         defaults |= {"eval_strategy": "epoch", "save_strategy": "epoch", "load_best_model_at_end": True}
     settings = {**defaults, **recipe.training}
+    if dry_run and not torch.accelerator.is_available():
+        settings["use_cpu"] = True
     try:
         return MSERTrainingArguments(output_dir=recipe.output_dir, objective=recipe.objective, **settings)
     except (ValueError, TypeError) as error:
