@@ -1,9 +1,12 @@
 """What people do with a `Trainer`: search hyper-parameters, push to the Hub, stop early, quantise."""
 
+import sys
 from pathlib import Path
 
 import pytest
 import torch
+import yaml
+from safetensors.torch import load_file
 from test_trainer import arguments
 from transformers import EarlyStoppingCallback
 
@@ -80,26 +83,6 @@ def test_early_stopping_ends_a_run_that_gains_nothing(make_trainer):
     assert trainer.state.best_global_step == 1
 
 
-PUSH = """
-import pickle, sys
-sys.path.insert(0, sys.argv[1])
-from test_trainer import arguments
-from hf_mser import MSERForEmotionGeneration, MSERProcessor
-from hf_mser.training import MSERTrainer
-
-model = MSERForEmotionGeneration.from_pretrained("model")
-processor = MSERProcessor.from_pretrained("model")
-clips = pickle.load(open("clips.pkl", "rb"))
-options = {"push_to_hub": True, "hub_model_id": "org/mine", "save_strategy": "steps", "save_steps": 2}
-trainer = MSERTrainer(
-    model, arguments("run", **options), train_dataset=clips, eval_dataset=clips[:8], processing_class=processor
-)
-trainer.train()
-trainer.push_to_hub(commit_message="done")
-import torch
-torch.save(trainer.model.connector.state_dict(), "connector.pt")
-"""
-
 PULL = """
 import sys, torch
 from hf_mser import MSERForEmotionGeneration, MSERProcessor
@@ -109,23 +92,20 @@ torch.save(model.connector.state_dict(), "connector.pt")
 """
 
 
-def test_push_to_hub_puts_a_model_there_that_loads(make_model, clips, local_hub, tmp_path):
-    import pickle
-
-    model, processor = make_model()
-    home = tmp_path / "trains"
-    model.save_pretrained(home / "model")
-    processor.save_pretrained(home / "model")
-    (home / "clips.pkl").write_bytes(pickle.dumps(clips))
-    local_hub.python(PUSH, home, local_hub.WRITER, str(Path(__file__).parent))
+def test_a_recipe_pushes_a_model_that_loads_with_its_card_and_figures(content, local_hub, tmp_path):
+    recipe = tmp_path / "tones.yaml"
+    recipe.write_text(yaml.safe_dump(content), encoding="utf-8")
+    command = [sys.executable, "-m", "hf_mser.cli", "train", str(recipe), "push_to_hub=true", "hub_model_id=org/mine"]
+    local_hub.run(command, tmp_path / "trains", local_hub.WRITER)
     files = local_hub.store.files("model", "org/mine")
-    assert {"README.md", "config.json", "model.safetensors", "modeling_mser.py", "training_args.bin"} <= set(files)
+    assert {"config.json", "model.safetensors", "modeling_mser.py", "results.json", "plots/losses.png"} <= set(files)
     assert not any(name.startswith("checkpoint-") for name in files)
-    assert b"generated_from_trainer" in files["README.md"]
+    assert b"| test/tones | 8 |" in files["README.md"]
     local_hub.python(PULL, tmp_path / "loads")
-    sent, fetched = (torch.load(tmp_path / folder / "connector.pt") for folder in ("trains", "loads"))
-    assert sent.keys() == fetched.keys()
-    assert all(torch.equal(sent[name], fetched[name]) for name in sent)
+    sent = load_file(tmp_path / "run" / "model.safetensors")
+    fetched = torch.load(tmp_path / "loads" / "connector.pt")
+    assert {f"connector.{name}" for name in fetched} == set(sent)
+    assert all(torch.equal(sent[f"connector.{name}"], fetched[name]) for name in fetched)
 
 
 def test_a_card_that_the_run_wrote_stays(make_trainer):
