@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from transformers.utils.hub import cached_file
 
@@ -116,8 +117,7 @@ def read_weights(
         if index is None:
             files = [cached_file(model_id, "model.safetensors", **quiet)]
         else:
-            with open(index, encoding="utf-8") as handle:
-                names = sorted(set(json.load(handle)["weight_map"].values()))
+            names = _files_of(index)
             files = [cached_file(model_id, name, **quiet) for name in names]
     except OSError as error:
         raise BackboneError(f"{model_id} (revision {revision or 'main'}) cannot be fetched: {error}") from error
@@ -128,8 +128,19 @@ def read_weights(
         )
     weights: dict[str, torch.Tensor] = {}
     for file in files:
-        weights.update(load_file(file))
+        try:
+            weights.update(load_file(file))
+        except SafetensorError as error:
+            raise BackboneError(f"{file} is damaged ({error}). Fetch the checkpoint again.") from error
     return weights, _commit_of(files[0])
+
+
+def _files_of(index: str) -> list[str]:
+    try:
+        with open(index, encoding="utf-8") as handle:
+            return sorted(set(json.load(handle)["weight_map"].values()))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BackboneError(f"{index} is no index of weights ({error}). Fetch the checkpoint again.") from error
 
 
 def fingerprint(weights: Mapping[str, torch.Tensor]) -> str:

@@ -29,12 +29,12 @@ def read_metadata(folder: Path) -> Iterator[dict[str, Any]]:
         )
         raise CorpusNotFoundError(f"{folder} holds no {METADATA}. {cure}")
     seen: dict[str, int] = {}
-    with path.open(encoding="utf-8") as lines:
+    with path.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
             if not line.strip():
                 continue
             where = f"{path}, line {number}"
-            row = _parsed(line, where)
+            row = _parsed(_text(line, where), where)
             name = row["file_name"]
             if name in seen:
                 raise CorpusError(f"{where}: {name} for the second time, first in line {seen[name]}.")
@@ -62,6 +62,13 @@ def verify_checksums(folder: Path, only: str | None = None) -> None:
             raise CorpusError(f"{path} is missing, {CHECKSUMS} lists it. Prepare the corpus again.")
         if hashlib.sha256(path.read_bytes()).hexdigest() != digest:
             raise CorpusError(f"{path} differs from its checksum: it was damaged or edited. Prepare the corpus again.")
+
+
+def _text(line: bytes, where: str) -> str:
+    try:
+        return line.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise CorpusError(f"{where}: not UTF-8 ({error}). Write the file again as UTF-8.") from error
 
 
 def _parsed(line: str, where: str) -> dict[str, Any]:

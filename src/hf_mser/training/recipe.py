@@ -196,11 +196,13 @@ def _read(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
         known = sorted(other.name for other in folder.glob("*.yaml")) if folder.is_dir() else []
         hint = nearest(path.name, known) if known else ""
         raise RecipeError(f"There is no recipe {path}. {hint}".strip()) from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path} is not valid YAML: {error}") from error
     if not isinstance(content, dict):
         raise RecipeError(f"{path}: a recipe is a mapping of keys to values.")
     base = content.pop("extends", None)
+    if not isinstance(base, str | None):
+        raise RecipeError(f"{path}: extends={base!r} must be the path of another recipe.")
     return content if base is None else _merge(_read(path.parent / base, (*seen, path)), content)
 
 
