@@ -7,6 +7,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from tiny_models import put_together, read_json
 
+from hf_mser import MSERForEmotionClassification
+from hf_mser.cards.model_card import ModelFacts, model_card
 from hf_mser.corpora.loading import load_corpus
 from hf_mser.hub.checking import check_checkpoint
 from hf_mser.hub.checkpoint import write_checkpoint
@@ -65,10 +67,29 @@ def test_a_processor_that_was_not_saved_comes_from_the_backbones(saved, tmp_path
     assert ours == theirs
 
 
+def test_a_classifier_is_published_alike(saved, tmp_path):
+    model = MSERForEmotionClassification.from_backbones(saved.parent / "whisper", lora_rank=2, adapter_width=2)
+    model.save_pretrained(tmp_path / "classifier")
+    with pytest.raises(HubError, match="speech backbone is the folder"):
+        write_checkpoint(tmp_path / "classifier", tmp_path / "refused")
+    write_checkpoint(tmp_path / "classifier", tmp_path / "out", full=True)
+    config = read_json(tmp_path / "out" / "config.json")
+    assert config["auto_map"]["AutoModel"] == "modeling_classification.MSERForEmotionClassification"
+    assert config["connector_only"] is False
+    assert {"modeling_classification.py", "pipeline_mser.py", "processor_config.json"} <= {
+        path.name for path in (tmp_path / "out").iterdir()
+    }
+    facts = ModelFacts("c", "", config, "mit", training_data="", data_terms="", procedure="")
+    text = model_card(facts)
+    assert "Speech encoder: whisper, 2 layers of width 16" in text
+    assert "Classifier: mean pooling and one linear layer." in text
+    assert "candidate_labels" not in text
+
+
 @pytest.mark.parametrize(
     ("config", "said"),
     [
-        ({"model_type": "bert"}, "a checkpoint of 'bert', not of MSER"),
+        ({"model_type": "bert"}, "a checkpoint of 'bert', none of hf_mser's"),
         ({"model_type": "mser"}, "no safetensors weights"),
     ],
 )

@@ -11,6 +11,7 @@ from . import results as figures
 
 TEMPLATE = "model_cards/model.md"
 MARK = "Filled in by hf_mser"
+WIDTHS = ("d_model", "hidden_size")
 METRIC = "UA in per cent is the mean recall over the classes of a set; WA is plain accuracy, WF1 weighted F1."
 ALWAYS_LIMITS = (
     "A score says how a voice sounds to this model, not what somebody feels. It errs often, and more often for voices, "
@@ -77,6 +78,7 @@ def model_card(facts: ModelFacts, repo: str = "ORG/NAME") -> str:
         repo=repo,
         description=facts.description,
         labels=_labels(config),
+        free_words="text_config" in config,
         window=f"{config.get('window_seconds', 30):g}",
         languages=list(facts.languages),
         licence=facts.licence,
@@ -119,21 +121,32 @@ def _calibration(facts: ModelFacts) -> str:
 
 def _parts(config: Mapping[str, Any]) -> list[str]:
     """What the model is made of, as its config says."""
-    speech, qformer, text = (config[name] for name in ("speech_config", "qformer_config", "text_config"))
+    speech, qformer, text = (config.get(name) for name in ("speech_config", "qformer_config", "text_config"))
     backbones = config.get("backbones") or {}
     layers = config.get("speech_layers", "mix")
     heard = {"mix": "a learned mixture of all layers", "last": "the last layer"}.get(
         layers if isinstance(layers, str) else "", f"a learned mixture of the layers {layers}"
     )
-    return [
-        f"Speech encoder: {speech['model_type']}, {speech['encoder_layers']} layers of width {speech['d_model']}"
-        f"{_origin(backbones.get('speech'))}; the connector reads {heard}.",
-        f"Connector: an Emotion Q-Former, {qformer['num_hidden_layers']} layers of width {qformer['hidden_size']}, "
-        f"{qformer['num_query_tokens']} queries and {qformer['num_statistics_tokens']} tokens of statistics.",
-        f"Text model: {text['model_type']}, {text['num_hidden_layers']} layers of width {text['hidden_size']}"
-        f"{_origin(backbones.get('text'))}.",
-        f"Labels: {', '.join(_labels(config))}.",
-    ]
+    parts = []
+    if speech:
+        depth, width = (_first(speech, *names) for names in (("encoder_layers", "num_hidden_layers"), WIDTHS))
+        size = f"Speech encoder: {speech['model_type']}, {depth} layers of width {width}"
+        parts.append(f"{size}{_origin(backbones.get('speech'))}; what follows reads {heard}.")
+    if qformer:
+        parts.append(
+            f"Connector: an Emotion Q-Former, {qformer['num_hidden_layers']} layers of width {qformer['hidden_size']}, "
+            f"{qformer['num_query_tokens']} queries and {qformer['num_statistics_tokens']} tokens of statistics."
+        )
+    if text:
+        size = f"Text model: {text['model_type']}, {text['num_hidden_layers']} layers of width {text['hidden_size']}"
+        parts.append(f"{size}{_origin(backbones.get('text'))}.")
+    else:
+        parts.append(f"Classifier: {config.get('pooling', 'mean')} pooling and one linear layer.")
+    return parts
+
+
+def _first(config: Mapping[str, Any], *names: str) -> Any:
+    return next((config[name] for name in names if name in config), "?")
 
 
 def _origin(backbone: Mapping[str, Any] | None) -> str:

@@ -1,14 +1,18 @@
 """A checkpoint -> the folder that the Hub will hold: weights, config, code, processor, card, licences."""
 
+import importlib
 import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..remote_code import AUTO_MAP, CUSTOM_PIPELINES, write_code
+from ..remote_code import AUTO_MAP, CLASSIFIER_AUTO_MAP, write_code
 from ..resources import resource
 from .errors import HubError
+
+KINDS = {"mser": AUTO_MAP, "mser_classifier": CLASSIFIER_AUTO_MAP}
+"""Where the classes of each kind of model are, by its `model_type`."""
 
 WEIGHTS = ("model.safetensors", "model-*-of-*.safetensors", "model.safetensors.index.json")
 # What a processor and the run leave beside the weights; optimisers, logs and checkpoints of the run stay at home.
@@ -29,9 +33,11 @@ def write_checkpoint(source: Path, folder: Path, *, full: bool = False) -> None:
         full: Include the backbones of a connector checkpoint.
     """
     config = _config_of(source)
+    model_class, processor_class = (_class(config, auto) for auto in ("AutoModel", "AutoProcessor"))
     folder.mkdir(parents=True, exist_ok=True)
     if full and config.get("connector_only"):
-        config = _write_full(source, folder)
+        model_class.from_pretrained(source, dtype="auto").save_pretrained(folder, full=True)
+        config = _config_of(folder)
     else:
         _copy(source, folder, WEIGHTS)
         if not any(folder.glob("*.safetensors")):
@@ -40,12 +46,12 @@ def write_checkpoint(source: Path, folder: Path, *, full: bool = False) -> None:
         _refuse_unreachable_backbones(config, source)
     elif any(_is_local(entry) for entry in (config.get("backbones") or {}).values()):
         config["backbones"] = None  # all weights are here, and the names lead nowhere else
-    config |= {"auto_map": dict(AUTO_MAP), "custom_pipelines": CUSTOM_PIPELINES}
+    config |= {"auto_map": dict(model_class.auto_map), "custom_pipelines": model_class.pipelines}
     _write_json(folder / "config.json", config)
     _copy(source, folder, KEPT)
     if not (folder / "processor_config.json").is_file():
-        _write_processor(source, folder)
-    write_code(folder, source)
+        _write_processor(source, folder, model_class.config_class, processor_class)
+    write_code(folder, source, model_class.entry_files)
     if not (folder / "LICENSE").is_file():
         shutil.copyfile(resource("LICENSE"), folder / "LICENSE")
 
@@ -69,27 +75,23 @@ def _config_of(source: Path) -> dict[str, Any]:
     if not path.is_file():
         raise HubError(f"{source} holds no config.json, so it is no checkpoint. Give the folder of a saved model.")
     config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    if config.get("model_type") != "mser":
-        raise HubError(f"{source} is a checkpoint of {config.get('model_type')!r}, not of MSER.")
+    if config.get("model_type") not in KINDS:
+        raise HubError(
+            f"{source} is a checkpoint of {config.get('model_type')!r}, none of hf_mser's: {', '.join(KINDS)}."
+        )
     return config
 
 
-def _write_full(source: Path, folder: Path) -> dict[str, Any]:
-    from ..modeling_mser import MSERForEmotionGeneration
-
-    model = MSERForEmotionGeneration.from_pretrained(source, dtype="auto")
-    model.save_pretrained(folder, full=True)
-    return _config_of(folder)
+def _class(config: Mapping[str, Any], auto: str) -> Any:
+    module, name = KINDS[config["model_type"]][auto].split(".")
+    return getattr(importlib.import_module(f"..{module}", __package__), name)
 
 
-def _write_processor(source: Path, folder: Path) -> None:
-    from ..configuration_mser import MSERConfig
-    from ..processing_mser import MSERProcessor
-
-    config = MSERConfig.from_pretrained(source)
+def _write_processor(source: Path, folder: Path, config_class: Any, processor_class: Any) -> None:
+    config = config_class.from_pretrained(source)
     if not config.backbones:
         raise HubError(f"{source} holds no processor. Save it there: processor.save_pretrained({str(source)!r}).")
-    MSERProcessor.from_backbones(config).save_pretrained(folder)
+    processor_class.from_backbones(config).save_pretrained(folder)
 
 
 def _refuse_unreachable_backbones(config: Mapping[str, Any], source: Path) -> None:
