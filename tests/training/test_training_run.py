@@ -37,7 +37,10 @@ def test_a_recipe_becomes_a_run_folder_and_a_model(content, tmp_path, capsys):
     assert data["train"]["clips"] == 24
     assert data["train"]["emotions"] == {"neutral": 6, "happy": 6, "sad": 6, "angry": 6}
     card = (run / "README.md").read_text(encoding="utf-8")
-    assert f"| test/tones | 8 | {100 * entry['WA']:.1f}" in card
+    for measures in (entry, entry["per_language"]["en"]):
+        assert f"| {100 * measures['UA']:.1f} | {100 * measures['WA']:.1f} | {100 * measures['WF1']:.1f} |" in card
+    assert "objective: 1 × contrastive, 1 × cross_entropy, 4 steps" in card
+    assert "CPU hours. The energy was not measured." in card
     model = MSERForEmotionGeneration.from_pretrained(run)
     inputs = MSERProcessor.from_pretrained(run)(audio=torch.randn(8000), sampling_rate=16_000)
     assert model.score_emotions(**inputs).shape == (1, 4)

@@ -74,16 +74,16 @@ def cost_text(cost: Mapping[str, Any] | None) -> str:
         return "Not measured."
     energy = cost.get("kwh")
     said = "The energy was not measured." if energy is None else f"{energy:.3g} kWh, by the processor's own meter."
-    parts = [f"{cost['wall_hours']:.2f} h on {cost['device']}", f"{cost['cpu_hours']:.2f} CPU hours"]
-    return f"{', '.join(parts)}. {said}"
+    since = " since it was last resumed" if cost.get("resumed") else ""
+    return f"{cost['wall_hours']:.2f} h on {cost['device']}, {cost['cpu_hours']:.2f} CPU hours{since}. {said}"
 
 
 def _evaluations(folder: Path, found: Mapping[str, Any]) -> tuple[list[str], list[Entry]]:
     protocols, entries = [], []
     if found.get("sets"):
         protocols.append(
-            "Of the training run itself: speakers disjoint from training; 95 % interval of UA by bootstrap over "
-            f"speakers; seed {found.get('seed')}."
+            "Of the training run itself: speakers disjoint from training; each clip is answered among the emotions of its "
+            f"set; 95 % interval of UA by bootstrap over speakers; seed {found.get('seed')}."
         )
         entries += entries_of(found)
     for results in _later_results(folder):

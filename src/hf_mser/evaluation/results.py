@@ -91,8 +91,8 @@ def _entry(
         "confusion": confusion.tolist(),
         "ECE": metrics.expected_calibration_error(confidences, correct),
         "calibration": metrics.calibration_bins(confidences, correct),
-        "per_language": _by(lines, "language", task.classes),
-        "per_gender": _by(lines, "gender", task.classes),
+        "per_language": by_column(lines, "language", task.classes),
+        "per_gender": by_column(lines, "gender", task.classes),
         "tasks": [part.summary() for part in tasks],
     }
 
@@ -108,7 +108,8 @@ def _never_scored(lines: Sequence[Line], classes: Sequence[str]) -> list[str]:
     return [name for name in classes if all(line["scores"][name] == 0 for line in lines)]
 
 
-def _by(lines: Sequence[Line], key: str, classes: Sequence[str]) -> dict[str, Any]:
+def by_column(lines: Sequence[Line], key: str, classes: Sequence[str]) -> dict[str, Any]:
+    """The measures of every value of a column apart: of each language, of women and of men."""
     values = sorted({line[key] or "unknown" for line in lines})
     parts = {value: [line for line in lines if (line[key] or "unknown") == value] for value in values}
     return {value: {"n": len(part), **_brief(part, classes)} for value, part in parts.items()}

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from ..evaluation.intervals import SpeakerCounts, count_by_speaker, measure_intervals
-from ..evaluation.metrics import measure
+from ..evaluation.metrics import expected_calibration_error, measure, recalls
 from ..evaluation.predictors import restricted
+from ..evaluation.results import by_column
 from .data import Clips
 
 Line = dict[str, Any]
@@ -42,6 +43,7 @@ def _line(name: str, clip: Mapping[str, Any], scores: dict[str, float]) -> Line:
         "corpus": clip["corpus"],
         "speaker": f"{clip['corpus']}/{clip['speaker']}",
         "language": clip["language"],
+        "gender": clip.get("gender"),
         "reference": clip["emotion"],
         "label": label,
         "score": scores[label],
@@ -78,4 +80,23 @@ def measures_of(lines: Sequence[Line]) -> dict[str, Any]:
         "intervals": measure_intervals(counts),
         "classes": list(lines[0]["scores"]),
         "confusion": counts.confusion.tolist(),
+    }
+
+
+def parts_of(lines: Sequence[Line]) -> dict[str, Any]:
+    """What a card says beside the measures of a set: by emotion, language and gender, and the calibration.
+
+    Example:
+        >>> line = {"reference": "sad", "label": "sad", "speaker": "anna", "corpus": "x", "scores": {"sad": 1.0}}
+        >>> parts_of([{**line, "score": 1.0, "language": "de", "gender": None}])["per_language"]["de"]["UA"]
+        1.0
+    """
+    classes = list(lines[0]["scores"])
+    return {
+        "recall": dict(zip(classes, recalls(counts_of(lines).confusion).tolist(), strict=True)),
+        "ECE": expected_calibration_error(
+            [line["score"] for line in lines], [line["label"] == line["reference"] for line in lines]
+        ),
+        "per_language": by_column(lines, "language", classes),
+        "per_gender": by_column(lines, "gender", classes),
     }

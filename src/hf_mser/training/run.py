@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy as np
 import torch
 
 from .adapters import add_lora, has_adapters, merge_lora, what_learns
-from .answers import answer_clips, measures_of
+from .answers import answer_clips, measures_of, parts_of
 from .arguments import MSERTrainingArguments
 from .collator import EmotionCollator
 from .data import Clips, RecipeData, load_data
@@ -22,7 +23,7 @@ from .feature_keys import encoder_key
 from .features import FrozenFeatureCache
 from .preflight import REPORT_TO, missing_packages
 from .recipe import ModelSection, Recipe, RecipeError
-from .run_folder import RunFolder
+from .run_folder import RunFolder, cost
 from .trainer import MSERTrainer
 
 MOST_EMBEDDINGS = 1500
@@ -36,6 +37,7 @@ def train_recipe(recipe: Recipe, *, dry_run: bool = False) -> dict[str, Any]:
         >>> train_recipe(load_recipe("training/recipes/debug.yaml"))["sets"]["test/crema_d"]["UA"]  # doctest: +SKIP
         0.41
     """
+    began = time.monotonic()
     missing = missing_packages(recipe)
     if missing and not dry_run:
         raise RecipeError(f"{recipe.name} cannot start here: {'; '.join(missing)}.")
@@ -61,13 +63,14 @@ def train_recipe(recipe: Recipe, *, dry_run: bool = False) -> dict[str, Any]:
     results = {"name": recipe.name, "seed": args.seed, "steps": trainer.state.global_step}
     sets = {"validation": data.validation, **{f"test/{name}": clips for name, clips in data.test.items()}}
     lines = {name: answer_clips(trainer, clips, name) for name, clips in sets.items() if len(clips)}
-    results["sets"] = {name: measures_of(answers) for name, answers in lines.items()}
+    results["sets"] = {name: measures_of(answers) | parts_of(answers) for name, answers in lines.items()}
     save_final(trainer, recipe)
+    results["cost"] = cost(time.monotonic() - began, resumed=recipe.resume)
     if args.process_index == 0:
         folder.write_answers([line for answers in lines.values() for line in answers])
         folder.write_metrics(trainer.state.log_history, results)
         folder.plot_losses(trainer.state.log_history)
-        folder.write_card(recipe, data, results, trainer.model.config)
+        folder.write_card()
     if args.push_to_hub:
         trainer.push_to_hub()  # last, so that the card and the figures go along
     if torch.distributed.is_available() and torch.distributed.is_initialized():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import sys
 from collections.abc import Mapping, Sequence
@@ -87,9 +88,12 @@ class RunFolder:
         embedding_map(embeddings, lines, path)
         return path
 
-    def write_card(self, recipe: Recipe, data: RecipeData, results: Mapping[str, Any], config: Any) -> None:
-        """A model card that says what was trained on what, how, and what came out."""
-        write_text(self.folder / "README.md", card(recipe, data, results, config))
+    def write_card(self) -> None:
+        """A model card that says what was trained on what, how, and what came out, from the files of this folder."""
+        from ..cards.model_card import model_card
+        from ..cards.run_card import run_facts
+
+        write_text(self.folder / "README.md", model_card(run_facts(self.folder)))
 
 
 def environment() -> dict[str, Any]:
@@ -116,100 +120,19 @@ def environment() -> dict[str, Any]:
     }
 
 
-def card(recipe: Recipe, data: RecipeData, results: Mapping[str, Any], config: Any) -> str:
-    """The model card of a run, as Markdown with the Hub's metadata.
+def cost(wall_seconds: float, resumed: bool = False) -> dict[str, Any]:
+    """What this process has spent, for the card; there is no meter of energy that every machine has.
 
     Example:
-        >>> card(recipe, data, results, model.config).startswith("---")  # doctest: +SKIP
-        True
+        >>> cost(3600.0)["wall_hours"]
+        1.0
     """
-    import yaml
-
-    described = data.fingerprint()
-    languages = sorted({str(language) for language in data.train["language"] if language})
-    header = {
-        "library_name": "transformers",
-        "pipeline_tag": "audio-classification",
-        "language": languages,
-        "tags": ["speech-emotion-recognition", "hf-mser"],
-        "datasets": sorted(described["train"]["corpora"]),
+    spent = os.times()
+    cpu_seconds = spent.user + spent.system + spent.children_user + spent.children_system
+    return {
+        "wall_hours": wall_seconds / 3600,
+        "cpu_hours": cpu_seconds / 3600,
+        "device": environment()["device"],
+        "kwh": None,
+        "resumed": resumed,
     }
-    rows = [
-        f"| {name} | {entry['n']} | {_percent(entry['WA'])} | {_percent(entry['UA'])} {_interval(entry)} | "
-        f"{_percent(entry['WF1'])} |"
-        for name, entry in results.get("sets", {}).items()
-    ]
-    terms = ", ".join(f"{term.get('weight', 1.0):g} x {term['name']}" for term in recipe.objective)
-    backbones = config.backbones or {}
-    parts = [
-        f"- {part}: `{entry['id']}` (revision {entry.get('revision') or 'unpinned'}, frozen"
-        f"{', with LoRA' if getattr(recipe.lora, part, None) else ''})"
-        for part, entry in backbones.items()
-    ]
-    licences = ", ".join(described["train"]["licences"])
-    return "\n".join(
-        [
-            "---",
-            yaml.safe_dump(header, sort_keys=False, allow_unicode=True).strip(),
-            "---",
-            "",
-            f"# {recipe.name}",
-            "",
-            recipe.description or "A speech emotion model trained with hf_mser.",
-            "",
-            "## Use",
-            "",
-            "```python",
-            "import hf_mser",
-            "from transformers import pipeline",
-            "",
-            'pipe = pipeline("speech-emotion", model="THIS_REPOSITORY")',
-            'pipe("clip.wav")',
-            "```",
-            "",
-            "## Model",
-            "",
-            *parts,
-            f"- labels: {', '.join(config.labels)}",
-            f"- objective: {terms}",
-            "",
-            "## Data",
-            "",
-            f"{described['train']['clips']} clips, {described['train']['hours']} h, {described['train']['speakers']} "
-            f"speakers; corpora: {_counts(described['train']['corpora'])}; emotions: "
-            f"{_counts(described['train']['emotions'])}.",
-            f"Licences of the training data: {licences}. The weights are bound by them where they reach so far.",
-            "",
-            "## Results",
-            "",
-            "Speaker-disjoint from training; each clip is answered among the emotions of its set; 95 % interval of UA "
-            "by bootstrap over speakers.",
-            "",
-            "| set | clips | WA | UA | WF1 |",
-            "|---|---|---|---|---|",
-            *rows,
-            "",
-            "![losses](plots/losses.png)",
-            "",
-            f"Seed {results.get('seed')}; to repeat the run, see `recipe.yaml`, `environment.json` and `data.json`.",
-            "",
-            "## Limits",
-            "",
-            "Trained on acted or elicited speech of few speakers: expect less on spontaneous speech, and look at "
-            "confidence before acting on an answer. Not for judging people in decisions that concern them.",
-            "",
-        ]
-    )
-
-
-def _percent(value: float | None) -> str:
-    return "–" if value is None else f"{100 * value:.1f}"
-
-
-def _interval(entry: Mapping[str, Any]) -> str:
-    interval = (entry.get("intervals") or {}).get("UA")
-    return "" if not interval else f"[{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]"
-
-
-def _counts(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{name} {count}" for name, count in sorted(counts.items(), key=lambda item: -item[1]))
