@@ -79,7 +79,7 @@ def languages(entries: Sequence[Entry]) -> str:
 
 def genders(entries: Sequence[Entry]) -> str:
     """Women and men apart; nothing where no entry tells them apart."""
-    known = [entry for entry in entries if entry.get("per_gender")]
+    known = [entry for entry in entries if {*entry.get("per_gender", ())} - {"unknown"}]
     return markdown_table(genders_table(known)) if known else ""
 
 

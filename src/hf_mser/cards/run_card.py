@@ -82,8 +82,8 @@ def _evaluations(folder: Path, found: Mapping[str, Any]) -> tuple[list[str], lis
     protocols, entries = [], []
     if found.get("sets"):
         protocols.append(
-            "Of the training run itself: speakers disjoint from training; each clip is answered among the emotions of its "
-            f"set; 95 % interval of UA by bootstrap over speakers; seed {found.get('seed')}."
+            "Of the training run itself: speakers disjoint from training; each clip is answered among the emotions of "
+            f"its set; 95 % interval of UA by bootstrap over speakers; seed {found.get('seed')}."
         )
         entries += entries_of(found)
     for results in _later_results(folder):
