@@ -10,6 +10,7 @@ from tiny_models import put_together, read_json
 from hf_mser import MSERForEmotionClassification
 from hf_mser.cards.model_card import ModelFacts, model_card
 from hf_mser.corpora.loading import load_corpus
+from hf_mser.corpora.schema import CorpusError
 from hf_mser.hub.checking import check_checkpoint
 from hf_mser.hub.checkpoint import write_checkpoint
 from hf_mser.hub.dataset import write_dataset
@@ -134,3 +135,13 @@ def test_a_data_set_that_is_built_already_goes_as_it_is(tmp_path):
     assert write_dataset(built, tmp_path / "out") is None
     found = {path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*") if path.is_file()}
     assert found == {"README.md", "fr/train.parquet"}
+
+
+def test_a_data_set_that_is_damaged_or_not_finished_is_refused(tmp_path):
+    for name in ("README.md", "train.parquet", "build.json"):
+        (tmp_path / name).write_text("PAR1", encoding="utf-8")
+    with pytest.raises(HubError, match=r"is not finished: it has no SHA256SUMS"):
+        write_dataset(tmp_path, tmp_path / "out")
+    (tmp_path / "SHA256SUMS").write_text(f"{'0' * 64}  train.parquet\n", encoding="utf-8")
+    with pytest.raises(CorpusError, match=r"train\.parquet differs from its checksum"):
+        write_dataset(tmp_path, tmp_path / "out")

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from ..corpora.loading import load_corpus
-from ..corpora.metadata import CHECKSUMS
+from ..corpora.metadata import CHECKSUMS, verify_checksums
 from ..corpora.schema import METADATA
+from ..m5ser.build import BUILD
 from .errors import HubError
 
 SHARD_BYTES = 500_000_000
@@ -33,7 +34,13 @@ def write_dataset(source: Path, folder: Path, shard_bytes: int = SHARD_BYTES) ->
     """
     if (source / METADATA).is_file():
         return _write_corpus(source, folder, shard_bytes)
+    if (source / BUILD).is_file() and not (source / CHECKSUMS).is_file():
+        raise HubError(
+            f"{source} is not finished: it has no {CHECKSUMS}. Give the same `mser m5ser build` command again."
+        )
     if (source / "README.md").is_file() and any(source.rglob("*.parquet")):
+        if (source / CHECKSUMS).is_file():
+            verify_checksums(source)
         shutil.copytree(source, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".*", "*.part"))
         return None
     raise HubError(f"{source} is no data set: it holds neither a {METADATA} nor parquet files with a README.md.")
