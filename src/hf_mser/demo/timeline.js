@@ -38,7 +38,12 @@ element.addEventListener("click", (event) => {
   }
   stop = +part.dataset.end;
   audio.currentTime = start;
-  audio.play().then(() => {
-    if (frame === null) follow();
-  });
+  audio.play().then(
+    () => {
+      if (frame === null) follow();
+    },
+    () => {
+      if (audio.error) element.querySelector(".mser-play").textContent = "No longer here: press Listen again";
+    },
+  );
 });
