@@ -86,13 +86,17 @@ def mser_config(shape: Shape, **settings: Any) -> MSERConfig:
     return config
 
 
-def mser_model(shape: Shape, weights: Path | None = None, **settings: Any) -> MSERForEmotionGeneration:
+def mser_model(
+    shape: Shape, weights: Path | None = None, dtype: torch.dtype = torch.float32, **settings: Any
+) -> MSERForEmotionGeneration:
     """A model with random weights; `weights` is a Whisper checkpoint for the encoder, if it should be a real one."""
     torch.manual_seed(0)
     model = MSERForEmotionGeneration(mser_config(shape, **settings)).eval()
     if weights is not None:
         tensors, _ = speech_encoder_weights(weights)
         model.speech_encoder.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
+    model.speech_encoder.to(dtype)
+    model.text_model.to(dtype)  # the connector stays in float32, as it does when a checkpoint is loaded
     return model
 
 
