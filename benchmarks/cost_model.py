@@ -32,8 +32,6 @@ from hf_mser.evaluation.files import write_json, write_text
 
 RESULTS = Path(__file__).resolve().parent / "results"
 SECONDS, BATCH = 4, 8
-TARGETS = {"plain composition": 8.0, "best audio-LLM peer": 5.0}
-FLOOR_TARGET = 1.5
 
 Stage = Callable[[], Any]
 
@@ -64,10 +62,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         clips = write_clips(Path(folder), [SECONDS] * BATCH)
         for name in options.dtype:
             results["stages"] += stage_rows(shape, clips, name, options.rounds, options.clock)
+            write(options.output, results)
         results["peers"] = peer_rows(shape, clips, max(1, options.rounds // 2), options.clock)
-    write_json(options.output / "cost_model.json", results)
-    write_text(options.output / "cost_model.md", table(results))
+        write(options.output, results)
     print(table(results))
+
+
+def write(folder: Path, results: Mapping[str, Any]) -> None:
+    """What is known so far."""
+    write_json(folder / "cost_model.json", results)
+    write_text(folder / "cost_model.md", table(results))
 
 
 def stage_rows(shape: Shape, clips: Sequence[Path], dtype: str, rounds: int, clock: str) -> list[dict[str, Any]]:
