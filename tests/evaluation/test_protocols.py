@@ -165,6 +165,20 @@ def test_sere_has_twelve_tasks_a_seed_with_five_labels_an_emotion():
         assert ("neutral" in task.classes) == ("enterface" not in (task.source, task.target))
 
 
+def test_inductive_sere_hears_other_speakers_and_tests_every_clip_once():
+    tasks = protocol("sere-any-inductive").tasks(SERE_WORLD, seeds=[0])
+    assert len(tasks) == 12 * 2
+    transductive = {(t.source, t.target): t for t in protocol("sere-any").tasks(SERE_WORLD, seeds=[0])}
+    tested = {}
+    for task in tasks:
+        assert not task.transductive
+        assert speakers(task.test).isdisjoint(speakers(task.unlabelled))
+        assert task.train == transductive[task.source, task.target].train
+        tested.setdefault((task.source, task.target), []).extend(task.test)
+    for pair, clips in tested.items():
+        assert sorted(c.key for c in clips) == sorted(c.key for c in transductive[pair].test)
+
+
 def test_shots_of_an_emotion_do_not_depend_on_the_other_classes():
     clips = [c for c in SERE_WORLD if c.corpus == "emodb"]
     alone = pairs.draw_shots(clips, ["sad"], seed=1)

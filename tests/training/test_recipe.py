@@ -30,7 +30,7 @@ def changed(**changes):
 
 @pytest.mark.parametrize("path", sorted(RECIPES.rglob("*.yaml")), ids=lambda path: path.stem)
 def test_every_recipe_of_the_project_is_valid(path):
-    if path.parent.name == "accelerate" or path.name == "mser-tiny.yaml":
+    if path.parent.name == "accelerate" or path.name in ("mser-tiny.yaml", "sere.yaml"):
         pytest.skip("not a recipe of `mser train`")
     recipe = load_recipe(path)
     assert recipe.data.train

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import permutations
 
 from .clips import Clip
+from .held_out import speaker_folds
 from .pool import Pool, Unit
 from .tasks import Clips, Task
 
@@ -87,6 +89,27 @@ def edrl_nine_tasks(pool: Pool, seed: int) -> Iterable[Task]:
 def edrl_any_tasks(pool: Pool, seed: int) -> Iterable[Task]:
     """Every corpus that may teach as source, every corpus as target [ours]."""
     return edrl_tasks(pool, seed, _teaching(pool), pool.corpora)
+
+
+def sere_inductive_tasks(pool: Pool, seed: int) -> Iterable[Task]:
+    """The same pairs, but the unlabelled clips of the target are of other speakers than the tested ones [ours].
+
+    The target's speakers fall into two halves; each is tested by a model that saw the other one without labels.
+    """
+    for task in sere_tasks(pool, seed, pool.corpora):
+        halves = speaker_folds(task.test, 2, seed)
+        rest = tuple(clip for clip in task.unlabelled if clip.corpus != task.test[0].corpus)
+        for number, (test, seen) in enumerate(zip(halves, reversed(halves), strict=True), 1):
+            if test and seen:
+                yield replace(
+                    task,
+                    protocol="sere-any-inductive",
+                    unlabelled=rest + seen,
+                    test=test,
+                    fold=f"half{number}",
+                    training_set=f"{task.training_set}-without-half{number}",
+                    transductive=False,
+                )
 
 
 def sere_twelve_tasks(pool: Pool, seed: int) -> Iterable[Task]:

@@ -139,6 +139,13 @@ PROTOCOLS: dict[str, Protocol] = {
             seeds=pairs.SERE_SEEDS,
             draws=True,
         ),
+        Protocol(
+            "sere-any-inductive",
+            "The same pairs; the target's unlabelled clips are of other speakers than the tested ones.",
+            pairs.sere_inductive_tasks,
+            seeds=pairs.SERE_SEEDS,
+            draws=True,
+        ),
     )
 }
 """The protocols by name."""

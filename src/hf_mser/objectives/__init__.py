@@ -5,6 +5,7 @@ from .base import UNLABELLED, Objective, ObjectiveError, WeightedSum
 from .contrastive import EmotionContrastive, IdleObjectiveWarning
 from .cross_entropy import CrossEntropy
 from .registry import build, names, register
+from .resonance import TripleResonance
 from .supcon import SupervisedContrastive
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "ObjectiveError",
     "SpeakerAdversary",
     "SupervisedContrastive",
+    "TripleResonance",
     "WeightedSum",
     "build",
     "names",

@@ -164,10 +164,21 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     Example:
         >>> load_recipe("training/recipes/debug.yaml", ["learning_rate=3e-4"])  # doctest: +SKIP
     """
+    return read_recipe(Recipe, path, overrides)
+
+
+def read_recipe(kind: type[Section], path: str | Path, overrides: Sequence[str] = ()) -> Section:
+    """The same for a recipe of any kind: a dataclass whose fields are its keys, and whose `check` checks it.
+
+    Example:
+        >>> read_recipe(Recipe, "training/recipes/debug.yaml").name  # doctest: +SKIP
+        'debug'
+    """
     content = _read(Path(path), seen=())
+    known = [f.name for f in fields(kind)]  # type: ignore[arg-type]
     for override in overrides:
-        _override(content, override)
-    return parse_recipe(content, str(path))
+        _override(content, override, known, training_fields() if kind is Recipe else {})
+    return _section(kind, content, str(path), top=True)
 
 
 def parse_recipe(content: Mapping[str, Any], source: str = "recipe") -> Recipe:
@@ -215,7 +226,7 @@ def _merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _override(content: dict[str, Any], override: str) -> None:
+def _override(content: dict[str, Any], override: str, known: Sequence[str], in_training: Mapping[str, Any]) -> None:
     """`a.b.0.c=value`; a bare name that only `training` knows goes there."""
     import yaml
 
@@ -223,12 +234,9 @@ def _override(content: dict[str, Any], override: str) -> None:
     if not equals or not path:
         raise RecipeError(f"{override!r} is no override; write key=value, for example learning_rate=1e-4.")
     keys = path.split(".")
-    if keys[0] not in {f.name for f in fields(Recipe)}:
-        if keys[0] not in training_fields():
-            raise RecipeError(
-                f"There is no key {keys[0]!r}. "
-                f"{nearest(keys[0], [*(f.name for f in fields(Recipe)), *training_fields()])}"
-            )
+    if keys[0] not in known:
+        if keys[0] not in in_training:
+            raise RecipeError(f"There is no key {keys[0]!r}. {nearest(keys[0], [*known, *in_training])}")
         keys.insert(0, "training")
     place: Any = content
     try:
