@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -78,7 +79,7 @@ def _numbers(recipe: SereRecipe) -> dict[str, Any]:
     """What decides the results, without places on this machine."""
     return {
         "objective": recipe.objective,
-        "heads": vars(recipe.heads),
+        "heads": {name: str(value) if value == math.inf else value for name, value in vars(recipe.heads).items()},
         "training": vars(recipe.training),
         "languages": recipe.languages,
         "layers": {name: [entry.layer, entry.seconds, entry.average] for name, entry in recipe.encoders.items()},

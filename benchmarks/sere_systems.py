@@ -155,14 +155,14 @@ SYSTEMS = (
     System("prototype", "labelled only: 5-shot prototypes", by_prototype),
     System("prototype-adapted", "the same, corpora standardised without labels", by_adapted_prototype),
     System("labelled-head", "SERE's heads after the warm-up", by_labelled_head),
-    System("fixmatch", "self-training (FixMatch-like)", by_fixmatch, heads={"highlights": False}),
+    System("fixmatch", "self-training (FixMatch-like)", by_fixmatch, heads={"highlights": float("inf")}),
     System("sere", "**SERE**", by_sere),
     System("no-prototype", "without prototype resonance", by_sere, objective={"prototype": 0.0}),
     System("no-instance", "without dual-instance resonance", by_sere, objective={"instance": 0.0}),
     System("no-walk", "without the closing walk", by_sere, objective={"walk": 0.0}),
     System("no-entropy", "without the entropy term", by_sere, objective={"entropy": 0.0}),
     System("no-field", "without the field (r = 0)", by_sere, objective={"field_share": 0.0}),
-    System("no-highlights", "without highlights (plain mean)", by_sere, heads={"highlights": False}),
+    System("no-highlights", "without highlights (plain mean)", by_sere, heads={"highlights": float("inf")}),
     System("one-encoder", "one shared encoder (whisper-base)", by_sere, one_encoder=True),
 )
 """In the order of the table."""

@@ -20,7 +20,7 @@ def learner_of(sounds, checkpoint=None, training=TRAINING, seed=0, **objective):
     torch.manual_seed(seed)
     model = ResonanceModel(sounds.widths, len(sounds.classes), hidden=16, size=8)
     start_heads(model, sounds)
-    return ResonanceLearner(model, TripleResonance(**objective), sounds, training, seed, checkpoint)
+    return ResonanceLearner(model, TripleResonance(**{"entropy": 1.0, **objective}), sounds, training, seed, checkpoint)
 
 
 def weights(learner):

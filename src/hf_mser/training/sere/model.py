@@ -69,8 +69,8 @@ class ResonanceModel(nn.Module):
     Args:
         widths: for each encoder's name, the width of its frames.
         emotions: how many prototypes there are.
-        temperature: T of the highlights.
-        highlights: False gives every frame the same weight.
+        temperature: T of the readings.
+        highlights: T of the highlights; infinity gives every frame the same weight.
         heads: further arguments of `FrameHead`.
 
     Example:
@@ -85,7 +85,7 @@ class ResonanceModel(nn.Module):
         widths: Mapping[str, int],
         emotions: int,
         temperature: float = 0.1,
-        highlights: bool = True,
+        highlights: float = 0.1,
         size: int = 128,
         **heads: Any,
     ) -> None:
@@ -109,8 +109,7 @@ class ResonanceModel(nn.Module):
 
         As long as there are no prototypes, every frame weighs the same.
         """
-        weigh = self.highlights and bool(self.prototypes.any())
-        temperature = self.temperature if weigh else float("inf")
+        temperature = self.highlights if bool(self.prototypes.any()) else float("inf")
         rows = []
         for sounding in soundings:
             clips = sounding.clips

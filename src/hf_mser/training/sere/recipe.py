@@ -47,22 +47,24 @@ class HeadSection:
     hidden: int = 256
     size: int = 128
     dropout: float = 0.2
-    highlights: bool = True
+    highlights: float = 0.1  # the temperature of the frames' weights; .inf = a plain mean
     bf16: bool = False  # matrix products of the heads in bfloat16
 
     def check(self, where: str) -> None:
-        if self.hidden < 1 or self.size < 2 or not 0 <= self.dropout < 1:
-            raise RecipeError(f"{where}: hidden is at least 1, size at least 2, dropout from 0 to below 1.")
+        if self.hidden < 1 or self.size < 2 or not 0 <= self.dropout < 1 or not self.highlights > 0:
+            raise RecipeError(
+                f"{where}: hidden is at least 1, size at least 2, dropout from 0 to below 1, highlights above 0."
+            )
 
 
 @dataclass(frozen=True)
 class TrainingSection:
     """How long, how fast, and on which batches."""
 
-    steps: int = 100
-    warm_up_steps: int = 20  # on labelled clips alone
+    steps: int = 60
+    warm_up_steps: int = 15  # on labelled clips alone
     frames_together: int = 2  # stored frames that become one in training
-    learning_rate: float = 1e-3
+    learning_rate: float = 3e-4
     weight_decay: float = 1e-2
     source_clips: int = 32  # unlabelled clips in a batch, beside all labelled ones
     target_clips: int = 32

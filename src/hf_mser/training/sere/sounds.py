@@ -20,6 +20,8 @@ from .frames import FrozenEncoder, HeardClips
 from .model import Sounding
 from .recipe import SereRecipe
 
+COLLECTIONS = 24  # of some 30 MB each
+
 
 @dataclass(frozen=True)
 class TaskSounds:
@@ -28,7 +30,9 @@ class TaskSounds:
     classes: tuple[str, ...]
     widths: Mapping[str, int]
     source: Mapping[str, HeardClips]
-    """All clips of the source, the labelled ones first, as each encoder of the task heard them."""
+    """All clips of the source, as each encoder of the task heard them."""
+    shots: Tensor
+    """The places of the labelled clips among these."""
     emotions: Tensor
     """Of the labelled clips, as numbers in `classes`."""
     unlabelled: tuple[Sounding, Sounding]
@@ -39,8 +43,7 @@ class TaskSounds:
     @property
     def labelled(self) -> tuple[Sounding, ...]:
         """The labelled clips, once for each encoder."""
-        shots = torch.arange(len(self.emotions))
-        return tuple(Sounding(name, heard.take(shots)) for name, heard in self.source.items())
+        return tuple(Sounding(name, heard.take(self.shots)) for name, heard in self.source.items())
 
 
 class Listeners:
@@ -56,6 +59,7 @@ class Listeners:
         self.recipe = recipe
         self._encoders: dict[str, FrozenEncoder] = {}
         self._heard: dict[str, dict[str, Tensor]] = {}  # by encoder and clip, frames as they are trained on
+        self._whole: dict[tuple[str, tuple[str, ...]], HeardClips] = {}
 
     def encoder(self, name: str) -> FrozenEncoder:
         """One of the recipe's encoders."""
@@ -78,26 +82,43 @@ class Listeners:
     def hear_task(self, task: Task) -> TaskSounds:
         """All sides of a task."""
         corpus = task.train[0].corpus
-        source = [clip for clip in task.unlabelled if clip.corpus == corpus]
-        target = [clip for clip in task.unlabelled if clip.corpus != corpus]
+        everyone = sorted({*task.train, *task.unlabelled}, key=lambda clip: clip.key)
+        source = [clip for clip in everyone if clip.corpus == corpus]
+        target = [clip for clip in everyone if clip.corpus != corpus]
         own, foreign = (self.recipe.encoder_of(clips[0].language) for clips in (source, target))
-        names = tuple(dict.fromkeys((own, foreign)))
-        sources = {name: self.hear(name, [*task.train, *source]) for name in names}
-        sources = {name: heard.standardised_by(heard) for name, heard in sources.items()}
-        targets = self.hear(foreign, target)
-        others = torch.arange(len(task.train), len(task.train) + len(source))
+        sources = {name: self._hear_whole(name, source) for name in dict.fromkeys((own, foreign))}
+        targets = self._hear_whole(foreign, target)
+        shots = _places(task.train, source)
+        others = torch.tensor(sorted({*range(len(source))} - {*shots.tolist()}))
+        if task.transductive:
+            test = targets.take(_places(task.test, target))
+        else:
+            test = self.hear(foreign, task.test).standardised_by(self.hear(foreign, target))
         return TaskSounds(
             classes=task.classes,
-            widths={name: self.encoder(name).width for name in names},
+            widths={name: self.encoder(name).width for name in sources},
             source=sources,
+            shots=shots,
             emotions=_numbers(task.train, task.classes),
-            unlabelled=(
-                Sounding(own, sources[own].take(others)),
-                Sounding(foreign, targets.standardised_by(targets)),
-            ),
-            references=(_numbers(source, task.classes), _numbers(target, task.classes)),
-            test=Sounding(foreign, self.hear(foreign, task.test).standardised_by(targets)),
+            unlabelled=(Sounding(own, sources[own].take(others)), Sounding(foreign, targets)),
+            references=(_numbers(source, task.classes)[others], _numbers(target, task.classes)),
+            test=Sounding(foreign, test),
         )
+
+    def _hear_whole(self, name: str, clips: Sequence[Clip]) -> HeardClips:
+        """Clips of one corpus, standardised by themselves; the last few such collections are remembered."""
+        key = name, tuple(clip.key for clip in clips)
+        if key not in self._whole:
+            heard = self.hear(name, clips)
+            if len(self._whole) == COLLECTIONS:
+                self._whole.pop(next(iter(self._whole)))
+            self._whole[key] = heard.standardised_by(heard)
+        return self._whole[key]
+
+
+def _places(clips: Sequence[Clip], among: Sequence[Clip]) -> Tensor:
+    place = {clip.key: number for number, clip in enumerate(among)}
+    return torch.tensor([place[clip.key] for clip in clips])
 
 
 def _numbers(clips: Sequence[Clip], classes: Sequence[str]) -> Tensor:

@@ -13,7 +13,7 @@ from torch import Tensor
 from .model import FrameHead, ResonanceModel
 from .sounds import TaskSounds
 
-GAIN = 0.3  # small enough for GELU to be nearly linear on standardised frames
+GAIN = 0.03  # small enough for GELU to be nearly linear on standardised frames
 HALF = 0.5  # GELU's slope at 0
 
 
