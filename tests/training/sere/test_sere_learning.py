@@ -13,7 +13,7 @@ from hf_mser.training.sere.model import FrameHead, ResonanceModel, Sounding
 from hf_mser.training.sere.recipe import TrainingSection
 from hf_mser.training.sere.start import regression, set_linear, start_heads
 
-TRAINING = TrainingSection(steps=12, warm_up_steps=4, learning_rate=1e-2, save_every=5, log_every=1)
+TRAINING = TrainingSection(steps=12, warm_up_steps=4, learning_rate=1e-3, save_every=5, log_every=1)
 
 
 def learner_of(sounds, checkpoint=None, training=TRAINING, seed=0, **objective):
