@@ -14,8 +14,8 @@ from hf_mser.training.sere.sounds import Listeners
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "benchmarks"))
 
-import sere  # noqa: E402
-import sere_systems  # noqa: E402
+import sere
+import sere_systems
 
 
 @pytest.fixture(scope="module")
