@@ -143,8 +143,16 @@ def _deviation(values: Sequence[float]) -> float | None:
 
 
 def wins(rows: dict[str, dict[str, Any]], over: str) -> int:
-    """In how many pairs SERE's mean over draws is higher."""
-    return sum(rows["sere"]["pairs"][pair]["UA"] > other["UA"] for pair, other in rows[over]["pairs"].items())
+    """In how many pairs SERE's mean is higher, over the draws that both have."""
+    own, other = rows["sere"], rows[over]
+    common = set(own["draws"]) & set(other["draws"])
+
+    def mean(row: dict[str, Any], pair: str) -> float:
+        return float(
+            np.mean([ua for ua, draw in zip(row["pairs"][pair]["draws"], row["draws"], strict=True) if draw in common])
+        )
+
+    return sum(mean(own, pair) > mean(other, pair) for pair in own["pairs"])
 
 
 def markdown(content: dict[str, Any]) -> str:
@@ -168,7 +176,10 @@ def markdown(content: dict[str, Any]) -> str:
         lines += ["| system | draws | mean | 95 % |", "|---|---:|---:|---:|"]
         lines += [f"| {row['title']} | {len(row['draws'])} | {_mean(row)} |" for row in content["inductive"].values()]
         lines += [""]
-    lines += [f"SERE is above {name} in {count} of {len(pairs)} pairs." for name, count in content["wins"].items()]
+    lines += [
+        f"SERE is above {name} in {count} of {len(pairs)} pairs (draws that both have)."
+        for name, count in content["wins"].items()
+    ]
     seen = rows.get("sere", {}).get("watched", {})
     if seen:
         lines += [

@@ -83,12 +83,15 @@ def test_the_table_counts_wins_and_shows_every_draw():
             "draws": [0, 1],
             "mean": pair["UA"],
             "interval": [0.2, 0.6],
-            "pairs": {"a > b": pair, "b > a": {"UA": 0.3, "deviation": None, "draws": [0.3]}},
+            "pairs": {"a > b": pair, "b > a": {"UA": 0.3, "deviation": None, "draws": [0.3, 0.3]}},
             "watched": {},
         }
 
     rows = {"prototype": row("labelled", [0.3, 0.4]), "sere": row("SERE", [0.5, 0.6])}
     assert sere.wins(rows, "prototype") == 1
+    lucky = {**row("lucky", [0.55]), "draws": [1]}
+    lucky["pairs"]["b > a"]["draws"] = [0.3]
+    assert sere.wins({**rows, "prototype": lucky}, "prototype") == 1  # draw 1 alone: 0.6 against 0.55
     text = sere.markdown({"transductive": rows, "inductive": {}, "wins": {"prototype": 1}})
     assert "| SERE | 2 | 55.0 | 20.0–60.0 | 55.0 ± 1.0 | 30.0 |" in text
-    assert "SERE is above prototype in 1 of 2 pairs." in text
+    assert "SERE is above prototype in 1 of 2 pairs (draws that both have)." in text
