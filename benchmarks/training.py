@@ -228,7 +228,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--batch", type=int, default=12)
     options = parser.parse_args()
-    rounds = []
+    rounds: list[dict[str, dict[str, float]]] = []
     with tempfile.TemporaryDirectory() as folder:
         for turn in range(options.rounds):
             names = list(STEPS)
@@ -237,11 +237,14 @@ def main() -> None:
             for way in names[first:] + names[:first]:
                 rounds[-1][way] = in_its_own_process(way, options.shared, Path(folder), options.batch)
                 print(json.dumps({"round": turn, "way": way, **rounds[-1][way]}), flush=True)
+            write(rounds, options.batch, options.output)
+
+
+def write(rounds: list[dict[str, dict[str, float]]], batch: int, output: Path) -> None:
+    """After every round, so that an interrupted command leaves what it has."""
     rows = summarise(rounds)
-    result = {"batch": options.batch, "steps": STEPS, "rounds": rounds, "ways": rows, "environment": environment()}
-    write_json(options.output, result)
-    write_text(options.output.with_suffix(".md"), table(rows, options.batch, options.rounds) + "\n")
-    print(table(rows, options.batch, options.rounds))
+    write_json(output, {"batch": batch, "steps": STEPS, "rounds": rounds, "ways": rows, "environment": environment()})
+    write_text(output.with_suffix(".md"), table(rows, batch, len(rounds)) + "\n")
 
 
 if __name__ == "__main__":
