@@ -1,4 +1,4 @@
-"""Copy the tables of benchmarks/results into the README, between their markers.
+"""Copy the tables of benchmarks/results into the READMEs, between their markers.
 
     python benchmarks/quote.py [--check]
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
-DOCUMENTS = (ROOT / "README.md",)
+DOCUMENTS = (ROOT / "README.md", ROOT / "training" / "README.md")
 MARKED = re.compile(r"(<!-- figures: (?P<name>[\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
