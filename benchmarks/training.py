@@ -204,7 +204,9 @@ def table(rows: list[dict[str, Any]], batch: int, rounds: int) -> str:
     lines = ["| what learns | steps per CPU second | cached is faster by | peak memory, MiB |", "|---|---:|---:|---:|"]
     for row in rows:
         ratio = row["cached_is_faster_by"]
-        span = f"{ratio['ratio']:.1f} ({ratio['ratio_low']:.1f} to {ratio['ratio_high']:.1f})"
+        span = f"{ratio['ratio']:.1f}"
+        if rounds > 1:
+            span += f" ({ratio['ratio_low']:.1f} to {ratio['ratio_high']:.1f})"
         goal = f", target {TARGET:g}" if row["way"] == "uncached" else ""
         shown = "" if row["way"] == "cached" else span + goal
         lines.append(
@@ -215,8 +217,9 @@ def table(rows: list[dict[str, Any]], batch: int, rounds: int) -> str:
             *lines,
             "",
             f"whisper-base, all layers, on CREMA-D; LLaMA of 0.26 M; batches of {batch}, one thread, float32. "
-            f"{rounds} rounds in turns, medians and quartiles. {rows[0]['memory_at_start_mib']:.0f} MiB are Python and "
-            "its libraries.",
+            + (f"Medians and quartiles of {rounds} rounds in turns. " if rounds > 1 else "A single round. ")
+            + f"Memory: {rows[0]['memory_at_start_mib']:.0f} MiB are Python and its libraries; that of the cached way "
+            "includes the filling of the cache and its mapped files.",
         ]
     )
 
