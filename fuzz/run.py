@@ -81,14 +81,15 @@ def fuzz(name: str, seconds: int, findings: Path) -> None:
             kind = f"{name}: {type(error).__name__} at {Path(place.filename).name}:{place.lineno}"
             if kind not in known:
                 known.add(kind)
-                findings.mkdir(parents=True, exist_ok=True)
                 (findings / f"{name}-{len(known)}").write_bytes(data)
                 print(f"finding: {kind}", flush=True)
 
     with tempfile.TemporaryDirectory() as corpus:
         for number, seed in enumerate(seeds(name)):
             (Path(corpus) / str(number)).write_bytes(seed)
+        findings.mkdir(parents=True, exist_ok=True)
         options = [
+            f"-artifact_prefix={findings}/",
             f"-max_total_time={seconds}",
             "-max_len=8192",
             "-rss_limit_mb=6000",
