@@ -1,4 +1,4 @@
-"""Make mser-tiny from prepared corpora: distil the encoder, teach the decoder, train the connector, save.
+"""Make mser-tiny from prepared corpora: distil the encoder, teach the decoder, train the connector, calibrate, save.
 
     python training/make_mser_tiny.py training/recipes/mser-tiny.yaml --corpora ../shared/corpora \\
         --teacher openai/whisper-base --work runs/mser-tiny --output runs/mser-tiny/checkpoint
@@ -19,13 +19,15 @@ from typing import Any
 import numpy as np
 import torch
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
-from transformers.models.whisper.configuration_whisper import WhisperConfig
 
 from hf_mser.training.tiny.assembly import assemble, save
+from hf_mser.training.tiny.calibration import answers_of_held_out_corpora, calibration_figures, fit_temperature
 from hf_mser.training.tiny.clips import Spectra, prepare_spectra, read_clips
-from hf_mser.training.tiny.connecting import hear, train_connector
-from hf_mser.training.tiny.distillation import ask_teacher, distil, new_student
+from hf_mser.training.tiny.connecting import train_connector
+from hf_mser.training.tiny.distillation import distil, new_student
+from hf_mser.training.tiny.hearing import hear
 from hf_mser.training.tiny.recipe import TinyRecipe
+from hf_mser.training.tiny.teacher import Teacher
 from hf_mser.training.tiny.words import new_tokenizer, teach_decoder
 
 
@@ -41,46 +43,26 @@ def main() -> None:
     work: Path = arguments.work
     log = _Log(work)
 
-    encoder = recipe.encoder
-    prepare_spectra(
-        [arguments.corpora / name for name in recipe.corpora],
-        work,
-        speeds=encoder.speeds,
-        slowest=encoder.slowest,
-        fastest=encoder.fastest,
-        reversed_share=encoder.reversed_share,
+    prepare_spectra([arguments.corpora / name for name in recipe.corpora], work)
+    spectra, clips = Spectra(work), read_clips(work)
+    log("start", {"recipe": recipe.as_dict(), "clips": len(clips), "data_sha256": _fingerprint(work)})
+    teacher = Teacher(arguments.teacher, max(recipe.encoder.student_layers))
+    weights = distil(
+        recipe.encoder, recipe.window_seconds, work, spectra, teacher, recipe.seed, log.stage("encoder")
     )
-    spectra = [Spectra(work, version) for version in range(1 + encoder.speeds)]
-    log("start", {"recipe": recipe.as_dict(), "clips": len(spectra[0].frames), "data_sha256": _fingerprint(work)})
-    teacher_width = WhisperConfig.from_pretrained(arguments.teacher).d_model
-    ask_teacher(arguments.teacher, work, spectra, encoder.teacher_layers, teacher_width)
-    weights = distil(encoder, work, read_clips(work), spectra, teacher_width, recipe.seed, log.stage("encoder"))
-
     tokenizer, decoder = _decoder(recipe, work, log)
 
-    student = new_student(encoder)
+    student = new_student(recipe.encoder, recipe.window_seconds)
     student.load_state_dict(weights)
     student.eval().bfloat16()
-    # Clean and through random recording conditions, at the clips' own speed and at others.
-    versions, usable = [], []
-    for own in spectra[:2]:
-        for seed in (None, recipe.seed):
-            path = work / f"heard-{own.version}-{'clean' if seed is None else 'recorded'}.f16"
-            versions.append(hear(student, own, path, seed))
-            usable.append(~own.reversed)
-    listener = train_connector(
-        recipe.connector,
-        recipe.decoder,
-        read_clips(work),
-        versions,
-        usable,
-        decoder,
-        tokenizer,
-        recipe.prompt,
-        recipe.seed,
-        log.stage("connector"),
-    )
-    model, processor = assemble(recipe, weights, listener, decoder, tokenizer)
+    seeds = [None, *range(recipe.connector.recorded_versions)]  # as they are, and through random rooms and lines
+    versions = [hear(student, spectra, work / f"heard-{number}.f16", seed) for number, seed in enumerate(seeds)]
+    lessons = (recipe.connector, recipe.decoder, clips, versions, decoder, tokenizer, recipe.prompt, recipe.seed)
+    held_out = answers_of_held_out_corpora(*lessons, log.stage("held out"))
+    temperature = fit_temperature(held_out)
+    log("calibration", {"temperature": temperature, **calibration_figures(held_out, temperature)})
+    listener = train_connector(*lessons, log.stage("connector"))
+    model, processor = assemble(recipe, weights, listener, decoder, tokenizer, temperature)
     log("done", {"bytes": save(model, processor, arguments.output)})
 
 
@@ -116,7 +98,7 @@ class _Log:
 
 def _fingerprint(work: Path) -> str:
     digest = hashlib.sha256((work / "clips.json").read_bytes())
-    digest.update(np.ascontiguousarray(np.load(work / "spectra-0.npz")["frames"]).tobytes())
+    digest.update(np.ascontiguousarray(np.load(work / "spectra.npz")["frames"]).tobytes())
     return digest.hexdigest()
 
 

@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 from transformers.utils.hub import cached_file
 
 from .errors import MSERError
+from .packing import unpack
 
 HUB_ARGUMENTS = ("cache_dir", "force_download", "local_files_only", "token", "proxies")
 
@@ -109,7 +110,10 @@ def qformer_weights(
 def read_weights(
     model_id: str | os.PathLike, revision: str | None = None, **hub: Any
 ) -> tuple[dict[str, torch.Tensor], str | None]:
-    """All tensors of a checkpoint (memory-mapped), from a folder or the Hub, and the commit they come from."""
+    """All tensors of a checkpoint, from a folder or the Hub, and the commit they come from.
+
+    They are memory-mapped, but for matrices that were packed as integers: those are unpacked.
+    """
     model_id = os.fspath(model_id)
     quiet = {"revision": revision, "_raise_exceptions_for_missing_entries": False, **hub}
     try:
@@ -132,7 +136,7 @@ def read_weights(
             weights.update(load_file(file))
         except SafetensorError as error:
             raise BackboneError(f"{file} is damaged ({error}). Fetch the checkpoint again.") from error
-    return weights, _commit_of(files[0])
+    return unpack(weights), _commit_of(files[0])
 
 
 def _files_of(index: str) -> list[str]:

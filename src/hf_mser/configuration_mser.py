@@ -106,6 +106,7 @@ class SpeechEmotionConfig(PreTrainedConfig):
     freeze_speech: bool = True  # [paper]
     backbones: dict[str, Any] | None = None
     connector_only: bool = False
+    packed: bool = False
     initializer_range: float | int = 0.02
 
     def __post_init__(self, **kwargs: Any) -> None:
@@ -220,6 +221,8 @@ class MSERConfig(SpeechEmotionConfig):
             `{"speech": {"id", "revision", "sha256"}, "text": {...}}`: where the frozen parts came from.
         connector_only (`bool`, *optional*, defaults to `False`):
             Whether this checkpoint's file holds the connector alone.
+        packed (`bool`, *optional*, defaults to `False`):
+            Whether this checkpoint's file holds matrices as 8-bit integers.
 
     Example:
 

@@ -15,6 +15,7 @@ from .backbones import HUB_ARGUMENTS, BackboneError, checksum, fingerprint, read
 from .configuration_mser import EmotionQFormerConfig, SpeechEmotionConfig
 from .connector import EmotionQFormer
 from .errors import MSERError
+from .packing import pack
 from .remote_code import write_code
 
 
@@ -84,11 +85,13 @@ class SpeechEmotionModel(PreTrainedModel):
             )
             kwargs |= hub | dtype
         kwargs["config"] = config
-        if config.connector_only:
-            connector, _ = read_weights(pretrained_model_name_or_path, **hub)
-            fetched = cls._fetch_backbones(config, {name: hub[name] for name in hub if name in HUB_ARGUMENTS})
+        if config.connector_only or config.packed:
+            weights, _ = read_weights(pretrained_model_name_or_path, **hub)
+            if config.connector_only:
+                weights |= cls._fetch_backbones(config, {name: hub[name] for name in hub if name in HUB_ARGUMENTS})
+            config.packed = False  # a property of the file, not of the model
             options = {name: value for name, value in kwargs.items() if name not in hub and name != "config"}
-            model, report = cls._from_weights(config, {**fetched, **connector}, *model_args, **options)
+            model, report = cls._from_weights(config, weights, *model_args, **options)
             model.name_or_path = model.config._name_or_path = os.fspath(pretrained_model_name_or_path)
         else:
             model, report = super().from_pretrained(
@@ -127,6 +130,7 @@ class SpeechEmotionModel(PreTrainedModel):
         save_directory: str | os.PathLike,
         *args: Any,
         full: bool = False,
+        packed: bool = False,
         state_dict: dict[str, torch.Tensor] | None = None,
         **kwargs: Any,
     ) -> None:
@@ -136,6 +140,7 @@ class SpeechEmotionModel(PreTrainedModel):
             save_directory: Where to.
             full (`bool`, *optional*): Write the backbones too. By default the file holds what is trained alone if
                 the config names the backbones and nobody changed them.
+            packed (`bool`, *optional*): Write matrices as 8-bit integers: a quarter of the size, slightly rounded.
             state_dict (*optional*): Weights to save instead of the model's own.
         """
         can_be_fetched = self._backbones_can_be_fetched()
@@ -145,12 +150,16 @@ class SpeechEmotionModel(PreTrainedModel):
         if connector_only:
             weights = self.state_dict() if state_dict is None else state_dict
             state_dict = {name: tensor for name, tensor in weights.items() if not self._is_backbone(name)}
+        if packed:
+            state_dict = pack(self.state_dict() if state_dict is None else state_dict)
         if kwargs.get("is_main_process", True):
             write_code(save_directory, self.name_or_path, self.entry_files)
         self.config.connector_only = connector_only
         self.config.auto_map = dict(self.auto_map)
         self.config.custom_pipelines = self.pipelines
+        self.config.packed = packed
         super().save_pretrained(save_directory, *args, state_dict=state_dict, **kwargs)
+        self.config.packed = False
 
     def _is_frozen(self, part: str) -> bool:
         return not any(parameter.requires_grad for parameter in getattr(self, part).parameters())

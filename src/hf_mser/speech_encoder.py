@@ -64,11 +64,7 @@ class TrueLengthWhisperEncoder(WhisperEncoder):
 
         `adapters`, if given, has `before(layer, hidden)` and `after(layer, hidden)`.
         """
-        attention_mask = create_bidirectional_mask(
-            config=self.config,
-            inputs_embeds=hidden,
-            attention_mask=None if frames_mask is None else frames_mask.long(),
-        )
+        attention_mask = self.attention_mask(hidden, frames_mask)
         states = {first: hidden}
         for index in range(first, last):
             if adapters is not None:
@@ -80,6 +76,14 @@ class TrueLengthWhisperEncoder(WhisperEncoder):
         if last == len(self.layers) and not self.ends_early:
             states[last] = self.layer_norm(states[last])
         return states
+
+    def attention_mask(self, hidden: torch.Tensor, frames_mask: torch.Tensor | None) -> torch.Tensor | None:
+        """The frames' mask as the layers' attention takes it."""
+        return create_bidirectional_mask(
+            config=self.config,
+            inputs_embeds=hidden,
+            attention_mask=None if frames_mask is None else frames_mask.long(),
+        )
 
     def _convolve(self, features: torch.Tensor, mask: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor | None]:
         length = (features.shape[-1] + 1) // 2

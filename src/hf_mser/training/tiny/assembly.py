@@ -1,4 +1,4 @@
-"""The parts become one checkpoint in half precision, made of the package's own classes alone."""
+"""The parts become one small checkpoint, made of the package's own classes alone."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def assemble(
     layers = recipe.encoder.student_layers
     decoder.config._name_or_path = ""  # the work folder is nobody else's business
     config = MSERConfig(
-        speech_config=student_config(recipe.encoder),
+        speech_config=student_config(recipe.encoder, recipe.window_seconds),
         qformer_config=connector_config(recipe.connector, recipe.encoder.width, len(layers)),
         text_config=decoder.config,
         speech_layers=list(layers),
@@ -54,10 +54,9 @@ def assemble(
 def save(model: MSERForEmotionGeneration, processor: MSERProcessor, folder: Path) -> int:
     """Write the checkpoint without code, which the package brings; its size in bytes.
 
-    The file is in half precision; the config says float32, so that it is computed in a precision every CPU has.
+    The config says float32, so that it is computed in a precision that every CPU has.
     """
-    halved = {name: tensor.half() for name, tensor in model.state_dict().items()}
-    model.save_pretrained(folder, full=True, state_dict=halved)
+    model.save_pretrained(folder, full=True, packed=True)
     processor.save_pretrained(folder)
     for file in folder.glob("*.py"):
         file.unlink()

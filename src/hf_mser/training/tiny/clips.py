@@ -1,4 +1,4 @@
-"""The corpora's clips as mel spectra on disk: as they were recorded, and as other voices might have said them."""
+"""The corpora's clips as mel spectra on disk."""
 
 from __future__ import annotations
 
@@ -35,16 +35,15 @@ class Clip:
 
 
 class Spectra:
-    """Log power mel spectra (bands x 10 ms) of all clips of one version, memory-mapped.
+    """Log power mel spectra (bands x 10 ms) of all clips, memory-mapped.
 
     Every clip has an even number of spectra, two for each frame of the encoder.
     """
 
-    def __init__(self, folder: Path, version: int) -> None:
-        index = np.load(folder / f"spectra-{version}.npz")
-        self.starts, self.frames, self.reversed = index["starts"], index["frames"], index["reversed"]
-        self.version = version
-        self._values = np.memmap(folder / f"spectra-{version}.f16", np.float16, "r").reshape(-1, BANDS)
+    def __init__(self, folder: Path) -> None:
+        index = np.load(folder / "spectra.npz")
+        self.starts, self.frames = index["starts"], index["frames"]
+        self._values = np.memmap(folder / "spectra.f16", np.float16, "r").reshape(-1, BANDS)
 
     def __getitem__(self, clip: int) -> np.ndarray:
         start, count = self.starts[clip], self.frames[clip]
@@ -56,42 +55,28 @@ def read_clips(folder: Path) -> list[Clip]:
     return [Clip(**row) for row in json.loads((folder / "clips.json").read_text(encoding="utf-8"))]
 
 
-def prepare_spectra(
-    corpora: Sequence[Path], folder: Path, *, speeds: int, slowest: float, fastest: float, reversed_share: float
-) -> None:
-    """Write `clips.json` and one `spectra-N` for the clips as they are (0) and for each random speed (1, 2 ...)."""
+def prepare_spectra(corpora: Sequence[Path], folder: Path) -> None:
+    """Write `clips.json` and the clips' spectra, unless they are there."""
     from ...corpora import load_corpus
 
+    if (folder / "spectra.npz").exists():
+        return
     folder.mkdir(parents=True, exist_ok=True)
-    clips, sources = [], []
-    for path in corpora:
-        for row in load_corpus(path):
-            emotion = -1 if row["emotion"] is None else int(row["emotion"])
-            name = row["audio"]["path"] or ""
-            clips.append(Clip(row["corpus"], f"{row['corpus']}/{row['speaker']}", emotion, os.path.basename(name)))
-            sources.append(row["audio"])
-    for version in range(1 + speeds):
-        if (folder / f"spectra-{version}.npz").exists():
-            continue
-        random = np.random.default_rng(version)
-        starts, frames, backwards, position = [], [], [], 0
-        with open(folder / f"spectra-{version}.f16", "wb") as file:
-            for source in sources:
-                samples = torch.from_numpy(load_audio(source))
-                reverse = False
-                if version:
-                    speed = float(np.exp(random.uniform(np.log(slowest), np.log(fastest))))
-                    samples = F.interpolate(samples[None, None], scale_factor=1 / speed, mode="linear")[0, 0]
-                    reverse = random.random() < reversed_share
-                spectra = log_mel(samples.flip(0) if reverse else samples)
+    clips, starts, frames, position = [], [], [], 0
+    with open(folder / "spectra.f16", "wb") as file:
+        for path in corpora:
+            for row in load_corpus(path):
+                emotion = -1 if row["emotion"] is None else int(row["emotion"])
+                name = os.path.basename(row["audio"]["path"] or "")
+                clips.append(Clip(row["corpus"], f"{row['corpus']}/{row['speaker']}", emotion, name))
+                spectra = log_mel(torch.from_numpy(load_audio(row["audio"])))
                 file.write(spectra.half().numpy().tobytes())
                 starts.append(position)
                 frames.append(len(spectra) // 2)
-                backwards.append(reverse)
                 position += len(spectra) // 2
-        np.savez(folder / f"spectra-{version}.npz", starts=starts, frames=frames, reversed=backwards)
     rows = [asdict(clip) for clip in clips]
     (folder / "clips.json").write_text(json.dumps(rows, ensure_ascii=False), encoding="utf-8")
+    np.savez(folder / "spectra.npz", starts=starts, frames=frames)
 
 
 def log_mel(samples: Tensor) -> Tensor:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -17,42 +15,14 @@ from ...configuration_mser import EmotionQFormerConfig
 from ...connector import EmotionQFormer
 from ...emotions import EMOTIONS
 from ...objectives.contrastive import EmotionContrastive
-from ...speech_encoder import TrueLengthWhisperEncoder
-from .clips import Clip, Spectra, balanced, emotions_of
-from .distillation import student_frames
+from .clips import Clip, balanced, emotions_of
 from .domains import Views, measure, stacked
+from .hearing import HeardClips
 from .recipe import ConnectorRecipe, DecoderRecipe
 from .words import first_token_shares, word_log_probs
 
-LONGEST_FRAMES = 200
+LONGEST_FRAMES = 100  # of those kept: four seconds
 BATCHES_AHEAD = 8
-
-
-@dataclass
-class HeardClips:
-    """What the student heard of one version of all clips: frames (frames, layers, width), memory-mapped."""
-
-    frames: np.ndarray
-    starts: np.ndarray
-    lengths: np.ndarray
-    means: Tensor
-    stds: Tensor
-
-
-def hear(
-    student: TrueLengthWhisperEncoder, spectra: Spectra, path: Path, recorded_seed: int | None = None
-) -> HeardClips:
-    """Run the student over a version of the clips, through random recording conditions if seeded."""
-    layers, width = len(student.layer_indices), student.config.d_model
-    frames = np.memmap(path, np.float16, "w+", shape=(int(spectra.frames.sum()), layers, width))
-    means, stds = (torch.zeros(len(spectra.frames), layers, width) for _ in range(2))
-    for batch, heard, lengths in student_frames(student, spectra, recorded_seed):
-        for row, clip in enumerate(batch):
-            own = heard[row, :, : lengths[row]]
-            means[clip], stds[clip] = own.mean(1), (own.var(1, correction=0) + 1e-5).sqrt()
-            start = spectra.starts[clip]
-            frames[start : start + lengths[row]] = own.transpose(0, 1).numpy()
-    return HeardClips(frames, spectra.starts, spectra.frames, means, stds)
 
 
 def connector_config(recipe: ConnectorRecipe, width: int, layers: int) -> EmotionQFormerConfig:
@@ -106,7 +76,6 @@ def train_connector(
     decoder_recipe: DecoderRecipe,
     clips: Sequence[Clip],
     versions: list[HeardClips],
-    usable: list[np.ndarray],
     decoder: LlamaForCausalLM,
     tokenizer: PreTrainedTokenizerFast,
     prompt: str,
@@ -116,7 +85,7 @@ def train_connector(
 ) -> Listener:
     """Train on all corpora, or on those named; the weights are averaged over the last steps."""
     torch.manual_seed(seed)
-    lessons = _Lessons(recipe, clips, versions, usable, seed, corpora)
+    lessons = _Lessons(recipe, clips, versions, seed, corpora)
     layers, width = versions[0].frames.shape[1:]
     connector = EmotionQFormer(connector_config(recipe, width, layers), decoder.config.hidden_size)
     nn.init.normal_(connector.query_tokens, std=0.02)
@@ -167,11 +136,10 @@ class _Lessons:
         recipe: ConnectorRecipe,
         clips: Sequence[Clip],
         versions: list[HeardClips],
-        usable: list[np.ndarray],
-        seed: int,
+            seed: int,
         corpora: Sequence[str] | None,
     ) -> None:
-        self.recipe, self.versions, self.usable = recipe, versions, usable
+        self.recipe, self.versions = recipe, versions
         self.random = np.random.default_rng(seed)
         corpus = np.array([clip.corpus for clip in clips])
         speaker = np.array([clip.speaker for clip in clips])
@@ -213,8 +181,6 @@ class _Lessons:
         size = self.recipe.batch
         clips = self.random.choice(self.labelled, size * BATCHES_AHEAD, p=self.weights)
         numbers = self.random.integers(len(self.versions), size=len(clips))
-        unusable = np.array([not self.usable[number][clip] for clip, number in zip(clips, numbers, strict=True)])
-        numbers[unusable] = 0
         lengths = [self.versions[number].lengths[clip] for clip, number in zip(clips, numbers, strict=True)]
         pairs = np.stack([clips, numbers], 1)[np.argsort(lengths, kind="stable")]
         batches = pairs.reshape(BATCHES_AHEAD, size, 2)

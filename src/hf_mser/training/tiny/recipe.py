@@ -17,25 +17,22 @@ class TinyRecipeError(MSERError, ValueError):
 class EncoderRecipe:
     """The student encoder and its distillation."""
 
-    width: int = 256
-    layers: int = 4
-    heads: int = 4
-    teacher_layers: tuple[int, ...] = (1, 2, 3)
-    student_layers: tuple[int, ...] = (2, 3, 4)
-    speeds: int = 2  # copies of all clips at random speeds, besides the clips as they are
-    slowest: float = 0.74
-    fastest: float = 1.34
-    reversed_share: float = 0.15  # played backwards: speech sounds that no corpus has
-    epochs: int = 16
-    seconds_per_batch: float = 64.0
+    width: int = 512  # the teacher's: each part of the student has a part of the teacher to learn from
+    layers: int = 3
+    heads: int = 8
+    feed_forward: int = 1536
+    student_layers: tuple[int, ...] = (1, 2, 3)  # what the connector reads
+    steps: int = 3600  # part by part
+    together_steps: int = 1200  # the student by itself
+    together_rate: float = 0.4  # of the learning rate
+    seconds_per_batch: float = 32.0
     longest_seconds: float = 6.0
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.02
-    recorded_share: float = 0.5  # batches heard through random recording conditions, against clean targets
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.01
+    recorded_share: float = 0.5  # batches heard through random recording conditions
+    together_share: float = 0.25  # batches in which two speak at a time
     mean_weight: float = 0.25
     deviation_weight: float = 0.15
-    emotion_weight: float = 0.5
-    emotion_from: float = 0.65  # the share of the training after which the student is also asked for the emotion
 
 
 @dataclass(frozen=True)
@@ -75,6 +72,7 @@ class ConnectorRecipe:
     words_weight: float = 0.3
     corpus_power: float = 0.5
     averaged_share: float = 0.4
+    recorded_versions: int = 2  # of the clips, beside the clean one
 
 
 @dataclass(frozen=True)
