@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
-from ...evaluation.metrics import expected_calibration_error, unweighted_accuracy
+from ...evaluation.metrics import expected_calibration_error
 from .clips import Clip, emotions_of
 from .connecting import Listener, train_connector
 from .domains import Domain, measure
@@ -70,10 +70,19 @@ def answers_of_held_out_corpora(
         lengths = torch.from_numpy(heard.lengths[own]).float()
         here = measure(heard.means[torch.from_numpy(own)], heard.stds[torch.from_numpy(own)], lengths)
         answer = HeldOut(
-            str(name), _ask(listener, heard, asked, None), _ask(listener, heard, asked, here), torch.tensor(emotion[asked])
+            str(name),
+            _ask(listener, heard, asked, None),
+            _ask(listener, heard, asked, here),
+            torch.tensor(emotion[asked]),
         )
         answers.append(answer)
-        log({"corpus": answer.corpus, "UA": recall(answer.scores, answer.truth), "UA adapted": recall(answer.adapted, answer.truth)})
+        log(
+            {
+                "corpus": answer.corpus,
+                "UA": recall(answer.scores, answer.truth),
+                "UA adapted": recall(answer.adapted, answer.truth),
+            }
+        )
     return answers
 
 
@@ -91,9 +100,10 @@ def calibration_figures(answers: Sequence[HeldOut], temperature: float) -> dict[
     """Expected calibration error over the held-out corpora, before and after."""
     figures = {}
     for name, divisor in (("ece_before", 1.0), ("ece_after", temperature)):
-        errors = [
-            expected_calibration_error(own.truth.numpy(), (own.scores / divisor).softmax(1).numpy()) for own in answers
-        ]
+        errors = []
+        for own in answers:
+            confidence, answer = (own.scores / divisor).softmax(1).max(1)
+            errors.append(expected_calibration_error(confidence.tolist(), (answer == own.truth).tolist()))
         figures[name] = round(float(np.mean(errors)), 4)
     return figures
 
@@ -102,7 +112,7 @@ def recall(scores: Tensor, truth: Tensor) -> float:
     """UA in per cent among the emotions that occur."""
     kinds = truth.unique()
     answer = kinds[scores[:, kinds].argmax(1)]
-    return round(100 * float(unweighted_accuracy(truth.numpy(), answer.numpy())), 1)
+    return round(100 * float(np.mean([(answer[truth == kind] == kind).float().mean() for kind in kinds])), 1)
 
 
 @torch.no_grad()

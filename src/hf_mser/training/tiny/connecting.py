@@ -136,7 +136,7 @@ class _Lessons:
         recipe: ConnectorRecipe,
         clips: Sequence[Clip],
         versions: list[HeardClips],
-            seed: int,
+        seed: int,
         corpora: Sequence[str] | None,
     ) -> None:
         self.recipe, self.versions = recipe, versions

@@ -23,7 +23,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from transformers.models.whisper.configuration_whisper import WhisperConfig
 from transformers.models.whisper.modeling_whisper import sinusoids
 
@@ -111,14 +110,18 @@ def distil(
         _copy(master, working)
         features, mask = lessons[step]
         heard = teacher(features, mask)
-        answer = _part_by_part(working, features, mask, heard) if part_by_part else pass_through(
-            working, features.bfloat16(), mask
+        answer = (
+            _part_by_part(working, features, mask, heard)
+            if part_by_part
+            else pass_through(working, features.bfloat16(), mask)
         )
         loss, parts = scale.distance(answer, heard, recipe, offset=step % 2)
         working.zero_grad()
         loss.backward()
-        rate = _rate(step, recipe.steps, 1.0) if part_by_part else _rate(
-            step - recipe.steps, recipe.together_steps, recipe.together_rate
+        rate = (
+            _rate(step, recipe.steps, 1.0)
+            if part_by_part
+            else _rate(step - recipe.steps, recipe.together_steps, recipe.together_rate)
         )
         _step(optimizer, master, working, recipe.learning_rate * rate)
         for name, value in parts.items():
