@@ -353,3 +353,22 @@ def test_a_saved_pipeline_is_complete(pipe, files, tmp_path):
         warnings.simplefilter("ignore")
         again = pipeline("speech-emotion", model=str(tmp_path))
     assert again(files) == pipe(files)
+
+
+def test_below_the_wanted_confidence_no_label_is_named_and_all_scores_are_still_there(pipe, files):
+    scores = pipe(files[0])
+    best = scores[0]["score"]
+    sure = pipe(files[0], min_confidence=best - 1e-3)
+    assert sure["label"] == scores[0]["label"]
+    unsure = pipe(files[0], min_confidence=best + 1e-3)
+    assert unsure["label"] is None
+    assert unsure["score"] == pytest.approx(best)
+    assert close(unsure["scores"], scores)
+    segments = pipe(files[4], return_timestamps=True, window_s=1.0, min_confidence=1.0)["segments"]
+    assert {segment["label"] for segment in segments} == {None}
+
+
+@pytest.mark.parametrize("wrong", [-0.1, 1.5, float("nan")])
+def test_a_confidence_that_is_no_probability_is_refused(pipe, files, wrong):
+    with pytest.raises(PipelineOptionError, match="min_confidence"):
+        pipe(files[0], min_confidence=wrong)

@@ -67,6 +67,8 @@ class SpeechEmotionPipeline(ChunkPipeline):
                 `"record"` turns a bad file into `{"error", "input"}` and goes on.
             sampling_rate (`int`, *optional*): The rate of clips that are bare arrays.
             return_embeddings (`bool`, *optional*): Add the emotion embedding of the clip.
+            min_confidence (`float`, *optional*):
+                Abstain below it: the answer is `{"label": None, "score", "scores"}` where no label scores as much.
             batch_size (`int`, *optional*, defaults to 1): How many windows the model reads at once.
             batch_seconds (`float`, *optional*):
                 The most audio in a batch, padding counted: long windows then come in smaller batches than short ones.
@@ -76,8 +78,8 @@ class SpeechEmotionPipeline(ChunkPipeline):
             progress (`bool`, *optional*): Show a progress bar on standard error, if it is a terminal.
 
         Returns:
-            For a clip `[{"label", "score"}, ...]`, best first, adding up to 1; with `return_timestamps` or
-            `return_embeddings` a dictionary `{"label", "score", "scores", ...}`. A list of those for a list, an
+            For a clip `[{"label", "score"}, ...]`, best first, adding up to 1; with `return_timestamps`,
+            `return_embeddings` or `min_confidence` a dictionary `{"label", "score", "scores", ...}`. A list of those for a list, an
             iterator for a stream.
         """
         if isinstance(inputs, (list, tuple)) and not inputs:
@@ -95,6 +97,7 @@ class SpeechEmotionPipeline(ChunkPipeline):
         candidate_labels: Sequence[str] | str | None = None,
         return_timestamps: bool | None = None,
         return_embeddings: bool | None = None,
+        min_confidence: float | None = None,
         **options: Any,
     ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
         unknown = sorted(set(options) - set(PREPROCESS_KEYS))
@@ -121,6 +124,10 @@ class SpeechEmotionPipeline(ChunkPipeline):
             preprocess["timeline"] = postprocess["timeline"] = return_timestamps
         if return_embeddings is not None:
             postprocess["return_embeddings"] = return_embeddings
+        if min_confidence is not None:
+            if not 0 <= min_confidence <= 1:
+                raise PipelineOptionError(f"min_confidence={min_confidence} must be a probability, from 0 to 1.")
+            postprocess["min_confidence"] = min_confidence
         return preprocess, forward, postprocess
 
     def preprocess(
@@ -185,6 +192,7 @@ class SpeechEmotionPipeline(ChunkPipeline):
         labels: list[str] | None = None,
         timeline: bool = False,
         return_embeddings: bool = False,
+        min_confidence: float | None = None,
     ) -> Any:
         """One clip's windows -> its answer. Windows count by their length."""
         if "error" in windows[-1]:
@@ -193,11 +201,11 @@ class SpeechEmotionPipeline(ChunkPipeline):
         lengths = np.array([window["end"] - window["start"] for window in windows])
         weights = lengths / lengths.sum()
         scores = _ranked(labels, weights @ np.stack([window["probabilities"] for window in windows]), top_k)
-        if not timeline and not return_embeddings:
+        if not timeline and not return_embeddings and min_confidence is None:
             return scores
-        answer: dict[str, Any] = {**scores[0], "scores": scores}
+        answer: dict[str, Any] = {**_top(scores, min_confidence), "scores": scores}
         if timeline:
-            answer["segments"] = [_segment(labels, window, top_k) for window in windows]
+            answer["segments"] = [_segment(labels, window, top_k, min_confidence) for window in windows]
         if return_embeddings:
             embedding = weights @ np.stack([window["embedding"] for window in windows])
             answer["embedding"] = (embedding / np.linalg.norm(embedding)).tolist()
@@ -325,9 +333,17 @@ def _ranked(labels: Sequence[str], probabilities: np.ndarray, top_k: int | None)
     return [{"label": labels[index], "score": float(probabilities[index])} for index in order]
 
 
-def _segment(labels: Sequence[str], window: dict[str, Any], top_k: int | None) -> dict[str, Any]:
+def _top(scores: list[dict[str, Any]], min_confidence: float | None) -> dict[str, Any]:
+    """The best label and its score; no label if that is not sure enough."""
+    best = scores[0]
+    return {**best, "label": None} if min_confidence is not None and best["score"] < min_confidence else best
+
+
+def _segment(
+    labels: Sequence[str], window: dict[str, Any], top_k: int | None, min_confidence: float | None
+) -> dict[str, Any]:
     scores = _ranked(labels, window["probabilities"], top_k)
-    return {"start": window["start"], "end": window["end"], **scores[0], "scores": scores}
+    return {"start": window["start"], "end": window["end"], **_top(scores, min_confidence), "scores": scores}
 
 
 def _is_stream(inputs: Any) -> bool:

@@ -157,9 +157,12 @@ class SpeechEmotionModel(PreTrainedModel):
         self.config.connector_only = connector_only
         self.config.auto_map = dict(self.auto_map)
         self.config.custom_pipelines = self.pipelines
+        named = self.config.backbones
+        if packed and not connector_only:
+            self.config.backbones = None  # rounded, they are other weights than the ones it names
         self.config.packed = packed
         super().save_pretrained(save_directory, *args, state_dict=state_dict, **kwargs)
-        self.config.packed = False
+        self.config.packed, self.config.backbones = False, named
 
     def _is_frozen(self, part: str) -> bool:
         return not any(parameter.requires_grad for parameter in getattr(self, part).parameters())

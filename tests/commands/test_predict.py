@@ -1,6 +1,7 @@
 """`mser predict` as a person runs it, on the clips and with the checkpoint that ship."""
 
 import contextlib
+import csv
 import io
 import json
 import signal
@@ -184,3 +185,19 @@ def test_the_command_agrees_with_the_pipeline(capsys):
     pipe = pipeline("speech-emotion")
     assert isinstance(pipe, pipeline_mser.SpeechEmotionPipeline)
     assert {entry["label"]: entry["score"] for entry in pipe(GOOD[0])} == pytest.approx(record["scores"], abs=1e-6)
+
+
+@pytest.mark.parametrize("form", ["jsonl", "table", "csv"])
+def test_an_answer_that_is_not_sure_enough_names_no_emotion(capsys, form):
+    assert main(["predict", GOOD[0], "--min-confidence", "1", "--format", form]) == 0
+    output = capsys.readouterr().out
+    if form == "jsonl":
+        record = json.loads(output)
+        assert record["label"] is None
+        assert record["score"] == max(record["scores"].values())
+    elif form == "table":
+        assert f"{GOOD[0]}: not sure (" in output
+    else:
+        (row,) = csv.DictReader(io.StringIO(output))
+        assert row["label"] == ""
+        assert float(row["score"]) > 0

@@ -24,6 +24,7 @@ def add_subcommand(subparsers: Any) -> None:
     parser.add_argument("--model", help="checkpoint on the Hub or in a folder (default: the embedded mser-tiny)")
     parser.add_argument("--labels", help="comma-separated words to weigh instead of the model's own")
     parser.add_argument("--top-k", type=int, help="report the best K emotions only")
+    parser.add_argument("--min-confidence", type=float, metavar="P", help="name no emotion that is less probable")
     parser.add_argument("--timeline", action="store_true", help="also say how the emotion moves over time")
     parser.add_argument("--format", choices=FORMATS, default="table")
     parser.add_argument("--output", help="write there instead of to standard output; a run that was stopped goes on")
@@ -46,6 +47,8 @@ def run(arguments: argparse.Namespace) -> int:
         "return_timestamps": arguments.timeline,
         "return_embeddings": False,
     }
+    if arguments.min_confidence is not None:
+        options["min_confidence"] = arguments.min_confidence
     if arguments.labels is not None:
         options["candidate_labels"] = labels
     failed = False
@@ -113,9 +116,9 @@ def as_record(name: str, answer: Any) -> Record:
     """The pipeline's answer about one clip as the writers take it: scores by label, and the name of the input."""
     if isinstance(answer, dict) and "error" in answer:
         return {"input": name, "error": answer["error"]}
-    ranked = answer["scores"] if isinstance(answer, dict) else answer
-    record = {"input": name, **ranked[0], "scores": _by_label(ranked)}
-    if isinstance(answer, dict):
+    answer = answer if isinstance(answer, dict) else {**answer[0], "scores": answer}
+    record = {"input": name, "label": answer["label"], "score": answer["score"], "scores": _by_label(answer["scores"])}
+    if "segments" in answer:
         record["segments"] = [{**part, "scores": _by_label(part["scores"])} for part in answer["segments"]]
     return record
 

@@ -1,7 +1,7 @@
 """Results on paper: a table with bars for people, json, jsonl and csv for programs.
 
 A record is a dictionary `{"input", "label", "score", "scores": {label: score}}`, with `"segments"` if a time line
-was asked for, or `{"input", "error"}`.
+was asked for, or `{"input", "error"}`. The label is None where the model abstained.
 """
 
 import csv
@@ -10,6 +10,7 @@ from typing import IO, Any
 
 BAR = "█"
 BAR_WIDTH = 24
+UNSURE = "not sure"
 
 
 class JsonlWriter:
@@ -76,11 +77,11 @@ def _table(record: dict[str, Any]) -> str:
     if "error" in record:
         return f"{record['input']}\n  ✗ {record['error']}\n"
     width = max(len(label) for label in record["scores"])
-    lines = [f"{record['input']}: {record['label']} ({percent(record['score'])})"]
+    lines = [f"{record['input']}: {record['label'] or UNSURE} ({percent(record['score'])})"]
     lines += [f"  {label:<{width}}  {_bar(score)} {percent(score):>5}" for label, score in record["scores"].items()]
     for part in record.get("segments", []):
         when = f"{clock(part['start'])} – {clock(part['end'])}"
-        lines.append(f"  {when}  {part['label']:<{width}}  {_bar(part['score'])} {percent(part['score']):>5}")
+        lines.append(f"  {when}  {part['label'] or UNSURE:<{width}}  {_bar(part['score'])} {percent(part['score']):>5}")
     return "\n".join(lines) + "\n"
 
 
