@@ -4,7 +4,8 @@
         --output benchmarks/results/accuracy_mser_tiny.json
 
 UA twice: among the corpus' own classes (what `candidate_labels` gives) and among all of the model's. Adaptation
-is repeated with random handfuls of clips. Intervals are bootstrapped over speakers.
+is repeated with random handfuls of clips. Intervals are bootstrapped over speakers. Calibration: the expected error of
+the score among all of the model's labels, and the accuracy of the surest answers (risk and coverage).
 """
 
 from __future__ import annotations
@@ -22,12 +23,14 @@ from hf_mser import MSERForEmotionGeneration, MSERProcessor
 from hf_mser.adaptation import PRIOR_CLIPS
 from hf_mser.audio import load_audio
 from hf_mser.corpora import load_corpus
+from hf_mser.evaluation.metrics import expected_calibration_error
 from hf_mser.registration import EMBEDDED_CHECKPOINT
 from hf_mser.training.tiny.domains import between, measure
 
 HANDFULS = (10, 30, 100, 300)
 DRAWS = 3
 RESAMPLED = 1000
+COVERAGE = (1.0, 0.8, 0.6, 0.4, 0.2)
 
 
 def main() -> None:
@@ -94,13 +97,33 @@ def measure_corpus(model: Any, processor: Any, folder: Path) -> dict[str, Any]:
     for count in HANDFULS:
         draws = [random.choice(everything, min(count, len(rows)), replace=False) for _ in range(DRAWS)]
         few[str(count)] = round(float(np.mean([figures(heard.scores(draw))["own_classes"] for draw in draws])), 1)
+    sureness = {
+        name: confidence_figures(scores[labelled] / model.config.temperature, truth)
+        for name, scores in (("without", plain), ("with_all_clips", after))
+    }
     confusion = np.zeros((len(model.config.labels), len(model.config.labels)), int)
     np.add.at(confusion, (truth, after[labelled].argmax(1)), 1)
     return {
         "clips": len(labelled),
         "classes": [model.config.labels[number] for number in own],
         "UA": {"without": figures(plain), "with_all_clips": figures(after), "with_n_clips": few},
+        "calibration": sureness,
         "confusion_adapted": confusion.tolist(),
+    }
+
+
+def confidence_figures(scores: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
+    """How much the scores are worth: their calibration error, and the accuracy if only the surest are answered."""
+    probabilities = torch.from_numpy(scores).softmax(1).numpy()
+    confidence, right = probabilities.max(1), probabilities.argmax(1) == truth
+    surest = right[np.argsort(-confidence, kind="stable")]
+    accuracy = {
+        f"{share:.0%}": round(100 * float(surest[: round(share * len(surest))].mean()), 1) for share in COVERAGE
+    }
+    return {
+        "ece": round(expected_calibration_error(confidence.tolist(), right.tolist()), 3),
+        "mean_confidence": round(float(confidence.mean()), 3),
+        "accuracy_at_coverage": accuracy,
     }
 
 

@@ -3,12 +3,21 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from tiny_models import save_whisper
 
+from hf_mser.configuration_mser import SpeechLengthError
 from hf_mser.emotions import EMOTIONS, SYNONYMS
-from hf_mser.training.tiny import clips, domains, words
-from hf_mser.training.tiny.distillation import new_student
+from hf_mser.training.tiny import clips, distillation, domains, words
+from hf_mser.training.tiny.calibration import HeldOut, calibration_figures, fit_temperature, recall
+from hf_mser.training.tiny.distillation import distil, new_student
+from hf_mser.training.tiny.hearing import EVERY, hear
+from hf_mser.training.tiny.lessons import Lessons
 from hf_mser.training.tiny.recipe import DecoderRecipe, EncoderRecipe, TinyRecipe, TinyRecipeError
 from hf_mser.training.tiny.recording import recorded
+from hf_mser.training.tiny.teacher import Teacher, pass_through
+from hf_mser.training.tiny.voices import another_voice
 
 PROMPT = "{audio} The speaker sounds"
 
@@ -93,10 +102,122 @@ def test_batches_hold_every_clip_once_and_not_too_many_frames():
 
 
 def test_the_student_has_the_recipes_shape_and_names_of_whisper():
-    student = new_student(EncoderRecipe(width=32, heads=2))
+    student = new_student(EncoderRecipe(width=32, heads=2, feed_forward=48), window_seconds=2.0)
     frames, _ = student(torch.randn(2, 80, 40))
     assert frames.shape == (2, 3, 20, 32)
     assert "layers.0.self_attn.q_proj.weight" in student.state_dict()
+    with pytest.raises(SpeechLengthError):
+        student(torch.randn(1, 80, 202))
+
+
+@pytest.fixture(scope="module")
+def school(tmp_path_factory):
+    """A teacher, and noise of many colours for it to listen to."""
+    folder = tmp_path_factory.mktemp("school")
+    random = np.random.default_rng(0)
+    frames = random.integers(20, 60, 40)
+    starts = np.concatenate([[0], np.cumsum(frames)[:-1]])
+    with open(folder / "spectra.f16", "wb") as file:
+        for count in frames:
+            colour = random.normal(-2, 1.5, (1, 80)) + random.normal(0, 0.5, (2 * count, 80))
+            file.write(colour.astype(np.float16).tobytes())
+    np.savez(folder / "spectra.npz", starts=starts, frames=frames)
+    teacher = Teacher(save_whisper(folder / "whisper"), layers=2)
+    recipe = EncoderRecipe(
+        width=16, layers=2, heads=2, feed_forward=24, student_layers=(1, 2), steps=30, together_steps=30,
+        seconds_per_batch=4.0, learning_rate=1e-2,
+    )  # fmt: skip
+    return folder, recipe, clips.Spectra(folder), teacher
+
+
+def test_passing_through_part_by_part_is_what_the_encoder_does(school):
+    *_, teacher = school
+    encoder = teacher.encoder.float()
+    features, mask = torch.randn(2, 80, 60), torch.ones(2, 60, dtype=torch.bool)
+    mask[1, 40:] = False
+    heard = pass_through(encoder, features, mask)
+    expected = encoder.run(*encoder.begin(features, mask), 0, 2)
+    for number, state in enumerate(heard.states[:2]):
+        torch.testing.assert_close(state, expected[number])
+    torch.testing.assert_close(encoder.layer_norm(heard.states[2]), expected[2])
+    teacher.encoder.bfloat16()
+
+
+def test_lessons_are_the_same_from_wherever_one_goes_on(school):
+    _, recipe, spectra, _ = school
+    whole, later = Lessons(recipe, spectra, 0), Lessons(recipe, spectra, 0)
+    for step in range(12):
+        features, mask = whole[step]
+        assert bool(features.isfinite().all())
+        assert mask.sum(1).min() >= 8
+    assert torch.equal(later[11][0], features)
+    assert not torch.equal(Lessons(recipe, spectra, 1)[0][0], whole[0][0])
+
+
+def test_the_student_comes_close_to_the_teacher_and_goes_on_where_it_was_stopped(school, tmp_path, monkeypatch):
+    _, recipe, spectra, teacher = school
+    monkeypatch.setattr(distillation, "SAVED_EVERY", 20)
+    monkeypatch.setattr(distillation, "MEASURED_BATCHES", 6)
+    monkeypatch.setattr(distillation, "WARM_UP", 3)
+    monkeypatch.setattr(distillation, "LOGGED_EVERY", 10)
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "parts").mkdir()
+    log = []
+    weights = distil(recipe, 2.0, tmp_path / "whole", spectra, teacher, 0, log.append)
+    taught, alone = log[:3], log[3:]
+    for phase, names in ((taught, ("frames_0", "frames_2", "halfway_1")), (alone, ("stem", "frames_1", "frames_2"))):
+        for name in names:
+            assert phase[-1][name] < 0.9 * phase[0][name], name
+
+    class Stopped(Exception):
+        pass
+
+    def stop(values):
+        if values["step"] == 50:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        distil(recipe, 2.0, tmp_path / "parts", spectra, teacher, 0, stop)
+    resumed = distil(recipe, 2.0, tmp_path / "parts", spectra, teacher, 0, lambda _: None)
+    assert all(torch.equal(resumed[name], weights[name]) for name in weights)
+
+    student = new_student(recipe, 2.0).eval()
+    student.load_state_dict(weights)
+    heard = hear(student, spectra, tmp_path / "heard.f16")
+    clip = 7
+    features = clips.features(
+        torch.from_numpy(spectra[clip].astype(np.float32)).T[None],
+        torch.ones(1, 2 * spectra.frames[clip], dtype=torch.bool),
+    )
+    alone, _ = student(features)
+    alone = torch.nn.functional.layer_norm(alone, alone.shape[-1:])[0, :, ::EVERY]
+    kept = torch.from_numpy(np.array(heard.frames[heard.starts[clip] : heard.starts[clip] + heard.lengths[clip]]))
+    torch.testing.assert_close(kept.float().transpose(0, 1), alone, atol=2e-2, rtol=1e-2)
+    torch.testing.assert_close(heard.means[clip], alone.mean(1), atol=1e-3, rtol=1e-3)
+
+
+def test_other_voices_keep_an_even_length_and_change_the_sound():
+    spectra = torch.randn(60, 80)
+    voices = [another_voice(spectra, np.random.default_rng(seed)) for seed in range(30)]
+    assert {len(voice) % 2 for voice in voices} == {0}
+    assert len({len(voice) for voice in voices}) > 3
+    assert any(len(voice) == 60 and torch.equal(voice, spectra.flip(0)) for voice in voices)
+
+
+@given(st.integers(0, 50), st.floats(0.7, 6.0))
+def test_the_fitted_temperature_undoes_what_made_scores_too_sure(seed, sharpened):
+    generator = torch.Generator().manual_seed(seed)
+    scores = torch.randn(4000, 7, generator=generator).log_softmax(1) * 1.5
+    truth = torch.multinomial(scores.softmax(1), 1, generator=generator)[:, 0]
+    answer = HeldOut("a", scores * sharpened, scores, truth)
+    assert fit_temperature([answer]) == pytest.approx(sharpened, rel=0.12)
+    figures = calibration_figures([answer], sharpened)
+    assert figures["ece_after"] < 0.05
+
+
+def test_recall_is_the_mean_over_the_classes_that_occur():
+    scores = torch.eye(7)[[0, 0, 1, 3]]
+    assert recall(scores, torch.tensor([0, 0, 0, 3])) == pytest.approx(83.3)
 
 
 def test_recipes_refuse_what_they_do_not_know():
@@ -110,4 +231,4 @@ def test_the_published_recipe_reads():
     path = Path(__file__).parents[2] / "training" / "recipes" / "mser-tiny.yaml"
     recipe = TinyRecipe.from_yaml(path)
     assert recipe.corpora == ("crema_d", "emodb", "nemo", "emotiontts_ko")
-    assert recipe.encoder.width == 256
+    assert recipe.encoder.width == 512

@@ -21,7 +21,7 @@ from .hearing import HeardClips
 from .recipe import ConnectorRecipe, DecoderRecipe
 from .words import first_token_shares, word_log_probs
 
-LONGEST_FRAMES = 100  # of those kept: four seconds
+LONGEST_FRAMES = 50  # of those kept: four seconds
 BATCHES_AHEAD = 8
 
 

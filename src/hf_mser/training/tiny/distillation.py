@@ -3,7 +3,9 @@
 The student has the teacher's width, so that each of its parts has a lesson of its own: given what the teacher's
 part was given, answer what the teacher's part answered. Parts learned one by one learn much faster than a whole
 encoder does from its end. Then the student listens by itself, every layer is still compared with the teacher's,
-and what its parts do to one another is put right. No weight of the teacher enters the student.
+and what its parts do to one another is put right. Then the convolutions are also compared by themselves: beside the
+positions that are added to them they are faint, and all that follows depends on them. No weight of the teacher
+enters the student.
 
 The distance is taken as the connector will see the frames: normalised, every dimension counting the same, and
 with the mean and the deviation of each clip, which are what says most about emotion.
@@ -153,22 +155,25 @@ class _Scale:
     Args:
         mean, std: of the frames, for each state (states, width).
         mean_spread, std_spread: how much the clips' own means and deviations differ, in units of `std`.
+        stem_std: of what the convolutions say (width).
     """
 
     mean: Tensor
     std: Tensor
     mean_spread: Tensor
     std_spread: Tensor
+    stem_std: Tensor
 
     @classmethod
     def of(cls, teacher: Teacher, lessons: Lessons) -> _Scale:
         total, square, count = 0.0, 0.0, 0
-        means, stds = [], []
+        means, stds, stems = [], [], []
         for step in range(MEASURED_BATCHES):
             heard = teacher(*lessons[step])
             states = torch.stack([normalised(state) for state in heard.states], 2)
             real = torch.ones(states.shape[:2], dtype=torch.bool) if heard.mask is None else heard.mask
             frames = states[real].double()
+            stems.append(heard.stem[real].float().var(0))
             total, square, count = total + frames.sum(0), square + frames.square().sum(0), count + len(frames)
             for own, chosen in zip(states, real, strict=True):
                 means.append(own[chosen].mean(0))
@@ -176,7 +181,10 @@ class _Scale:
         mean = torch.as_tensor(total / count).float()
         std = (torch.as_tensor(square / count) - mean.double().square()).sqrt().float() + 1e-4
         floor = 0.02  # a dimension that hardly differs between clips does not matter more for it
-        return cls(mean, std, torch.stack(means).std(0) / std + floor, torch.stack(stds).std(0) / std + floor)
+        spreads = (torch.stack(values).std(0) / std + floor for values in (means, stds))
+        stem_std = torch.stack(stems).mean(0)
+        # Some dimensions hardly ever move: they count for little, not for much.
+        return cls(mean, std, *spreads, stem_std.sqrt().clamp(min=0.3 * float(stem_std.mean()) ** 0.5))
 
     def distance(
         self, answer: Passage, heard: Passage, recipe: EncoderRecipe, offset: int
@@ -199,6 +207,11 @@ class _Scale:
             total = total + values["frames"] + recipe.mean_weight * values["mean"]
             total = total + recipe.deviation_weight * values["deviation"]
             parts |= {f"{name}_{number}": value.item() for name, value in values.items()}
+        if answer.stem is not None:
+            off = (answer.stem - heard.stem)[:, every_second].float() / self.stem_std
+            stem = _mean_square(off, real)
+            total = total + recipe.stem_weight * stem
+            parts["stem"] = stem.item()
         for number, (own, wanted) in enumerate(zip(answer.halfway, heard.halfway, strict=True), start=1):
             off = normalised(own[:, every_second]) - normalised(wanted[:, every_second])
             halfway = _mean_square(off / self.std[number], real)

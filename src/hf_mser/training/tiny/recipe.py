@@ -23,8 +23,9 @@ class EncoderRecipe:
     feed_forward: int = 1536
     student_layers: tuple[int, ...] = (1, 2, 3)  # what the connector reads
     steps: int = 3600  # part by part
-    together_steps: int = 1200  # the student by itself
-    together_rate: float = 0.4  # of the learning rate
+    together_steps: int = 2200  # the student by itself
+    together_rate: float = 0.5  # of the learning rate
+    stem_weight: float = 2.0  # of the convolutions, while the student is by itself
     seconds_per_batch: float = 32.0
     longest_seconds: float = 6.0
     learning_rate: float = 2e-3
