@@ -79,8 +79,8 @@ class SpeechEmotionPipeline(ChunkPipeline):
 
         Returns:
             For a clip `[{"label", "score"}, ...]`, best first, adding up to 1; with `return_timestamps`,
-            `return_embeddings` or `min_confidence` a dictionary `{"label", "score", "scores", ...}`. A list of those for a
-            list, an iterator for a stream.
+            `return_embeddings` or `min_confidence` a dictionary `{"label", "score", "scores", ...}`. A list of those
+            for a list, an iterator for a stream.
         """
         if isinstance(inputs, (list, tuple)) and not inputs:
             return []

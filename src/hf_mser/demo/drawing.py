@@ -5,12 +5,11 @@ from html import escape
 
 import numpy as np
 
-from ..commands.writers import clock, percent
+from ..commands.writers import UNSURE, clock, percent
 from ..evaluation.plots import COLOURS
 from .hearing import Hearing
 from .stretches import Stretch, stretches
 
-UNSURE = "not sure"
 UNSURE_COLOUR = "#9a9aa2"
 OTHER_COLOURS = ("#2f7ed8", "#d9822b", "#3c9d5f", "#b8488f", "#6f5bd0", "#a3742f", "#14919b", "#c2474b")
 """For words that are none of the seven emotions, in turn."""
