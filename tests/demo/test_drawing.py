@@ -7,7 +7,8 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from hf_mser.demo.drawing import BARS, COLOURS, UNSURE, UNSURE_COLOUR, answer_html, error_html, heights, timeline_html
+from hf_mser.commands.writers import UNSURE
+from hf_mser.demo.drawing import BARS, COLOURS, UNSURE_COLOUR, answer_html, error_html, heights, timeline_html
 from hf_mser.demo.hearing import Hearing
 
 SAMPLES = np.sin(np.arange(160_000) / 7).astype(np.float32) * np.linspace(0.01, 1, 160_000, dtype=np.float32)
