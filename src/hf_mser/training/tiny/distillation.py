@@ -31,7 +31,7 @@ from transformers.models.whisper.modeling_whisper import sinusoids
 from ...speech_encoder import TrueLengthWhisperEncoder
 from .clips import Spectra
 from .lessons import FRAMES_PER_SECOND, Lessons
-from .recipe import EncoderRecipe
+from .recipe import EncoderRecipe, TinyRecipeError
 from .teacher import Passage, Teacher, attend, feed_forward, normalised, pass_through
 
 WARM_UP = 50
@@ -92,7 +92,6 @@ def distil(
     """Train the student; its weights. Goes on from `student.pt` in the folder after an interruption."""
     torch.manual_seed(seed)
     lessons = Lessons(recipe, spectra, seed)
-    scale = _Scale.of(teacher, Lessons(recipe, spectra, seed + 1))
     master = new_student(recipe, window_seconds)
     # The working copy is in bfloat16, which processors multiply fast; the weights that learn are in float32.
     working = copy.deepcopy(master).bfloat16()
@@ -107,6 +106,9 @@ def distil(
         optimizer.load_state_dict(saved["optimizer"])
         first = saved["step"]
     steps, distances, began = recipe.steps + recipe.together_steps, defaultdict(list), time.monotonic()
+    if first == steps:
+        return master.state_dict()
+    scale = _Scale.of(teacher, Lessons(recipe, spectra, seed + 1))
     for step in range(first, steps):
         part_by_part = step < recipe.steps
         _copy(master, working)
@@ -166,25 +168,25 @@ class _Scale:
 
     @classmethod
     def of(cls, teacher: Teacher, lessons: Lessons) -> _Scale:
-        total, square, count = 0.0, 0.0, 0
+        total, square, count = torch.zeros(()), torch.zeros(()), 0
         means, stds, stems = [], [], []
         for step in range(MEASURED_BATCHES):
             heard = teacher(*lessons[step])
             states = torch.stack([normalised(state) for state in heard.states], 2)
             real = torch.ones(states.shape[:2], dtype=torch.bool) if heard.mask is None else heard.mask
             frames = states[real].double()
-            stems.append(heard.stem[real].float().var(0))
+            stems.append(stem_of(heard)[real].float().var(0))
             total, square, count = total + frames.sum(0), square + frames.square().sum(0), count + len(frames)
             for own, chosen in zip(states, real, strict=True):
                 means.append(own[chosen].mean(0))
                 stds.append(own[chosen].std(0, correction=0))
-        mean = torch.as_tensor(total / count).float()
-        std = (torch.as_tensor(square / count) - mean.double().square()).sqrt().float() + 1e-4
+        mean = (total / count).float()
+        std = ((square / count) - mean.double().square()).sqrt().float() + 1e-4
         floor = 0.02  # a dimension that hardly differs between clips does not matter more for it
-        spreads = (torch.stack(values).std(0) / std + floor for values in (means, stds))
+        mean_spread, std_spread = (torch.stack(values).std(0) / std + floor for values in (means, stds))
         stem_std = torch.stack(stems).mean(0)
         # Some dimensions hardly ever move: they count for little, not for much.
-        return cls(mean, std, *spreads, stem_std.sqrt().clamp(min=0.3 * float(stem_std.mean()) ** 0.5))
+        return cls(mean, std, mean_spread, std_spread, stem_std.sqrt().clamp(min=0.3 * float(stem_std.mean()) ** 0.5))
 
     def distance(
         self, answer: Passage, heard: Passage, recipe: EncoderRecipe, offset: int
@@ -208,16 +210,23 @@ class _Scale:
             total = total + recipe.deviation_weight * values["deviation"]
             parts |= {f"{name}_{number}": value.item() for name, value in values.items()}
         if answer.stem is not None:
-            off = (answer.stem - heard.stem)[:, every_second].float() / self.stem_std
+            off = (answer.stem - stem_of(heard))[:, every_second].float() / self.stem_std
             stem = _mean_square(off, real)
             total = total + recipe.stem_weight * stem
             parts["stem"] = stem.item()
         for number, (own, wanted) in enumerate(zip(answer.halfway, heard.halfway, strict=True), start=1):
-            off = normalised(own[:, every_second]) - normalised(wanted[:, every_second])
-            halfway = _mean_square(off / self.std[number], real)
+            step_off = normalised(own[:, every_second]) - normalised(wanted[:, every_second])
+            halfway = _mean_square(step_off / self.std[number], real)
             total = total + halfway
             parts[f"halfway_{number}"] = halfway.item()
         return total, parts
+
+
+def stem_of(heard: Passage) -> Tensor:
+    """What the convolutions of the teacher said."""
+    if heard.stem is None:
+        raise TinyRecipeError("The teacher's passage has no stem: make it with `pass_through`.")
+    return heard.stem
 
 
 def _mean_square(values: Tensor, real: Tensor) -> Tensor:
