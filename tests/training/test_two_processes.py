@@ -13,7 +13,7 @@ import torch
 EMBEDDINGS = """
 import json, sys
 import torch, torch.distributed as dist
-from hf_mser.objectives import CrossEntropy, EmotionContrastive
+from hf_mser.objectives import CrossEntropy, EmotionContrastive, SupervisedContrastive
 from hf_mser.training.steps import StepLoss
 from types import SimpleNamespace
 
@@ -26,7 +26,10 @@ network.load_state_dict(data["weights"])
 engine = torch.nn.parallel.DistributedDataParallel(network)
 
 rows = torch.arange(16).view(batches_each, world, -1)[:, rank]  # successive batches go to successive ranks
-batches = [{"x": data["x"][i], "emotion_id": data["y"][i], "labels": data["labels"][i]} for i in rows]
+batches = [
+    {"x": data["x"][i], "emotion_id": data["y"][i], "language_id": data["z"][i], "labels": data["labels"][i]}
+    for i in rows
+]
 
 def outputs_of(batch):
     embeds = engine(batch["x"])
@@ -34,7 +37,7 @@ def outputs_of(batch):
     kept = batch["labels"] != -100
     return SimpleNamespace(speech_embeds=embeds, loss=(losses * kept).sum() / kept.sum())
 
-objective = 2.0 * EmotionContrastive(margin=-0.5) + CrossEntropy()
+objective = 2.0 * EmotionContrastive(margin=-0.5) + 0.5 * SupervisedContrastive() + CrossEntropy()
 step = StepLoss(objective, batches, lambda batch: vars(outputs_of(batch)))
 total = 0.0
 for position, batch in enumerate(batches):
@@ -121,13 +124,13 @@ def launch(script, *arguments, processes=2):
 def test_gradients_of_two_halves_equal_those_of_the_whole(tmp_path, batches_each):
     from types import SimpleNamespace
 
-    from hf_mser.objectives import CrossEntropy, EmotionContrastive
+    from hf_mser.objectives import CrossEntropy, EmotionContrastive, SupervisedContrastive
 
     torch.manual_seed(0)
     network = torch.nn.Sequential(torch.nn.Linear(6, 8), torch.nn.Tanh(), torch.nn.Linear(8, 5))
-    x, y = torch.randn(16, 6), torch.arange(16) % 3
+    x, y, z = torch.randn(16, 6), torch.arange(16) % 3, torch.arange(16) % 5 % 2
     labels = torch.where(torch.rand(16) < 0.4, -100, y)  # unevenly many targets on the two sides
-    torch.save({"weights": network.state_dict(), "x": x, "y": y, "labels": labels}, tmp_path / "data.pt")
+    torch.save({"weights": network.state_dict(), "x": x, "y": y, "z": z, "labels": labels}, tmp_path / "data.pt")
     launch(EMBEDDINGS, tmp_path, batches_each)
     two = torch.load(tmp_path / "two.pt")
 
@@ -135,7 +138,8 @@ def test_gradients_of_two_halves_equal_those_of_the_whole(tmp_path, batches_each
     kept = labels != -100
     cross_entropy = ((embeds.sum(1) - 1).square() * kept).sum() / kept.sum()
     outputs = SimpleNamespace(speech_embeds=embeds, loss=cross_entropy)
-    loss, _ = (2.0 * EmotionContrastive(margin=-0.5) + CrossEntropy())(outputs, {"emotion_id": y})
+    objective = 2.0 * EmotionContrastive(margin=-0.5) + 0.5 * SupervisedContrastive() + CrossEntropy()
+    loss, _ = objective(outputs, {"emotion_id": y, "language_id": z})
     loss.backward()
     assert two["loss"].item() == pytest.approx(loss.item(), abs=1e-5)
     for name, weight in network.named_parameters():

@@ -48,6 +48,10 @@ class RunStart(TrainerCallback):
                     torch.distributed.all_reduce(weight.grad)
                     weight.grad /= args.world_size
 
+    def on_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        for weight in self.trainer.criterion.parameters():  # the Trainer clears the gradients of the model alone
+            weight.grad = None
+
     def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if hasattr(self.trainer.data_collator, "epoch"):
             self.trainer.data_collator.epoch = int(state.epoch or 0)

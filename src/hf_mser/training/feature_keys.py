@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,9 @@ def clip_key(audio: Any) -> str:
     if isinstance(audio, Mapping) and audio.get("bytes") is None and audio.get("path") is not None:
         audio = audio["path"]
     if isinstance(audio, (str, os.PathLike)):
-        content = Path(audio).read_bytes()
-    elif isinstance(audio, Mapping) and audio.get("bytes") is not None:
+        state = os.stat(audio)
+        return _file_key(os.fspath(audio), state.st_mtime_ns, state.st_size)
+    if isinstance(audio, Mapping) and audio.get("bytes") is not None:
         content = audio["bytes"]
     else:
         samples = audio.get("array", audio.get("raw")) if isinstance(audio, Mapping) else audio
@@ -32,6 +34,12 @@ def clip_key(audio: Any) -> str:
         array = np.ascontiguousarray(samples)
         content = f"{rate} {array.dtype} {array.shape} ".encode() + array.tobytes()
     return hashlib.blake2b(content, digest_size=16).hexdigest()
+
+
+@lru_cache(maxsize=1_000_000)
+def _file_key(path: str, modified: int, size: int) -> str:
+    """A file is read for its key once, and again when it changes; reading it costs more than a training step."""
+    return hashlib.blake2b(Path(path).read_bytes(), digest_size=16).hexdigest()
 
 
 def encoder_key(model: Any, processor: Any) -> str:
