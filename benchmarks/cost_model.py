@@ -129,7 +129,7 @@ def stage_rows(shape: Shape, clips: Sequence[Path], dtype: str, rounds: int, clo
     mel = _mel_work(features)
     floor = mel / ceilings["float32"] + _bytes(features) / moved
     rows.insert(0, _stage_row("decode + log-mel", dtype, mel, _bytes(features), times["decode + log-mel"], floor))
-    works = sum(row["flop"] for row in rows)
+    works = BATCH * sum(row["flop"] for row in rows)
     rows.append(_stage_row("end to end", dtype, works, 0, times["end to end"], floor_of_all + floor))
     for row in rows:
         row["ceiling_gflops"] = ceilings["float32" if row["stage"] in ("Q-Former", "decode + log-mel") else dtype] / 1e9
@@ -169,8 +169,9 @@ def table(results: Mapping[str, Any]) -> str:
             f"| {row['stage']} | {row['dtype']} | {row['flop'] / 1e9:.2f} | {row['bytes'] / 1e6:.1f} "
             f"| {1000 * row['seconds']:.2f} | {1000 * row['floor_seconds']:.2f} | **{row['ratio']:.2f}** |"
         )
-    lines += ["", "| peer at equal shapes, float32 | ours, ms | theirs, ms | times as fast (quartiles) |"]
-    lines.append("|---|---:|---:|---|")
+    if results["peers"]:
+        lines += ["", "| peer at equal shapes, float32 | ours, ms | theirs, ms | times as fast (quartiles) |"]
+        lines.append("|---|---:|---:|---|")
     for row in results["peers"]:
         lines.append(
             f"| {row['peer']} | {1000 * row['seconds']:.1f} | {1000 * row['against_seconds']:.1f} "
