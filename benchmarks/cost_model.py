@@ -186,8 +186,8 @@ def table(results: Mapping[str, Any]) -> str:
         f"Per clip of {results['clip_seconds']} s at batch {results['batch']}; "
         f"{' + '.join(results['shapes'].values())}. {on['cpu']}, threads: {on['threads']}; torch {on['torch']}, "
         f"transformers {on['transformers']}. Ceilings in the same run: {ceilings_text}; copy {copy:.1f} GB/s. "
-        f"Clock: {results['clock']}; medians of {results['rounds']} rounds ({max(1, results['rounds'] // 2)} with the "
-        "peers) in which all take turns, after a warm-up.",
+        f"Clock: {results['clock']}; medians of {results['rounds']} rounds in which all take turns, after a warm-up "
+        "(with the peers: half as many).",
     ]
     return "\n".join(lines) + "\n"
 
