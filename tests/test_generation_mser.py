@@ -1,5 +1,7 @@
 """`generate`: agrees with the scores, hears the speech once, and takes what every Transformers model takes."""
 
+import copy
+
 import pytest
 import torch
 from tiny_models import FAMILIES, features, tiny_model
@@ -108,3 +110,13 @@ def test_no_prompt_anywhere_is_refused(heard):
     model.config.prompt_ids = None
     with pytest.raises(MSERModelError, match="holds no prompt_ids: give input_ids"):
         model.generate(**heard)
+
+
+def test_the_temperature_of_the_scores_is_none_of_generations(model, tmp_path):
+    config = copy.deepcopy(model.config)
+    config.temperature = 1.7
+    other = MSERForEmotionGeneration(config)
+    assert other.generation_config.temperature == 1.0
+    other.save_pretrained(tmp_path, full=True)
+    loaded = MSERForEmotionGeneration.from_pretrained(tmp_path)
+    assert (loaded.config.temperature, loaded.generation_config.temperature) == (1.7, 1.0)

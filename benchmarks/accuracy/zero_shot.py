@@ -4,7 +4,8 @@
         --output benchmarks/results/accuracy_mser_tiny.json
 
 UA twice: among the corpus' own classes (what `candidate_labels` gives) and among all of the model's. Adaptation
-is repeated with random handfuls of clips. Intervals are bootstrapped over speakers. Calibration: the expected error of
+is repeated with random handfuls of clips. Intervals are bootstrapped over speakers. Of the few clips
+that are longer than the model's window, its length is heard. Calibration: the expected error of
 the score among all of the model's labels, and the accuracy of the surest answers (risk and coverage).
 """
 
@@ -21,7 +22,7 @@ import torch
 
 from hf_mser import MSERForEmotionGeneration, MSERProcessor
 from hf_mser.adaptation import PRIOR_CLIPS
-from hf_mser.audio import load_audio
+from hf_mser.audio import SAMPLING_RATE, load_audio
 from hf_mser.corpora import load_corpus
 from hf_mser.evaluation.metrics import expected_calibration_error
 from hf_mser.registration import EMBEDDED_CHECKPOINT
@@ -76,7 +77,8 @@ def _cell(figures: dict[str, Any]) -> str:
 def measure_corpus(model: Any, processor: Any, folder: Path) -> dict[str, Any]:
     """All figures of one corpus."""
     rows = list(load_corpus(folder))
-    heard = Heard(model, processor, [load_audio(row["audio"])[: 30 * 16_000] for row in rows])
+    longest = int(model.config.window_seconds * SAMPLING_RATE)
+    heard = Heard(model, processor, [load_audio(row["audio"])[:longest] for row in rows])
     emotion = np.array([-1 if row["emotion"] is None else int(row["emotion"]) for row in rows])
     labelled = np.flatnonzero(emotion >= 0)
     truth, own = emotion[labelled], np.unique(emotion[labelled])

@@ -73,6 +73,7 @@ class MSERForEmotionGeneration(MSERPreTrainedModel, GenerationMixin):
         self.connector.float()  # whatever type the rest is made in
         self._freeze()
         self.post_init()
+        self.generation_config.temperature = 1.0  # the config's own divides the scores of answers, not of tokens
         self.train(self.training)
 
     def get_input_embeddings(self) -> nn.Module:
