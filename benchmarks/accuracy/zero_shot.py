@@ -57,16 +57,20 @@ def table(results: dict[str, Any]) -> str:
     rows = []
     for name, result in results.items():
         own, adapted, few = (result["UA"][kind] for kind in ("without", "with_all_clips", "with_n_clips"))
+        sure = result["calibration"]["without"]
         cells = [name, len(result["classes"]), result["clips"], _cell(own), f"{few['30']:.1f}", _cell(adapted)]
+        cells += [f"{100 * sure['ece']:.1f}", f"{sure['accuracy_at_coverage']['40%']:.1f}"]
         rows.append(f"| {' | '.join(map(str, cells))} |")
     means = [
         np.mean([result["UA"][kind]["own_classes"] for result in results.values()])
         for kind in ("without", "with_all_clips")
     ]
     few_mean = np.mean([result["UA"]["with_n_clips"]["30"] for result in results.values()])
-    rows.append(f"| mean | | | {means[0]:.1f} | {few_mean:.1f} | {means[1]:.1f} |")
-    head = "| corpus | classes | clips | UA as it is | adapted to 30 clips | adapted to all clips |"
-    return "\n".join([head, "|---|---:|---:|---|---:|---|", *rows, ""])
+    rows.append(f"| mean | | | {means[0]:.1f} | {few_mean:.1f} | {means[1]:.1f} | | |")
+    kinds = ("UA as it is", "adapted to 30 clips", "adapted to all clips")
+    names = ("corpus", "classes", "clips", *kinds, "ECE", "accuracy of the surest 40 %")
+    head = f"| {' | '.join(names)} |"
+    return "\n".join([head, "|---|---:|---:|---|---:|---|---:|---:|", *rows, ""])
 
 
 def _cell(figures: dict[str, Any]) -> str:
