@@ -133,7 +133,7 @@ class EmotionQFormer(nn.Module):
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """The learned mixture of the layers, (batch, time, width), and the statistics of all layers."""
         mixed, statistics = [], []
-        for part in pieces(len(frames), frames.device):
+        for part in pieces(frames):
             # The layers' scales differ by orders: each is normalised before anything else.
             layers = nn.functional.layer_norm(frames[part].float(), frames.shape[-1:])
             if self.config.num_statistics_tokens:
@@ -167,14 +167,17 @@ def pool_statistics(frames: torch.Tensor, mask: torch.Tensor | None) -> torch.Te
     return torch.cat([mean, (variance + 1e-5).sqrt()], dim=2)
 
 
-def pieces(clips: int, device: torch.device) -> list[slice]:
+def pieces(frames: torch.Tensor) -> list[slice]:
     """How to cut a batch whose frames are read several times: whole, but clip by clip on a CPU.
 
     There all layers of a batch are larger than the processor's caches, and each copy costs fresh memory.
 
     Example:
-        >>> pieces(2, torch.device("cpu"))
+        >>> pieces(torch.zeros(2, 1, 10, 4))
         [slice(0, 1, None), slice(1, 2, None)]
     """
-    size = 1 if device.type == "cpu" and not torch.compiler.is_compiling() else max(clips, 1)
-    return [slice(start, start + size) for start in range(0, max(clips, 1), size)]
+    if torch.compiler.is_compiling():  # a graph shall not depend on how many clips there were
+        return [slice(None)]
+    if frames.device.type != "cpu" or len(frames) == 0:
+        return [slice(None)]
+    return [slice(clip, clip + 1) for clip in range(len(frames))]

@@ -69,7 +69,8 @@ class LabelScorer(nn.Module):
             prior = log_likelihoods(model.text_model, torch.cat([self.before, self.after], dim=1), self.candidates)
         self.register_buffer("prior", prior)
         # Scoring keeps its masks for the next time; made here they are real, made by the exporter they would be fakes.
-        self(torch.zeros(1, config.speech_config.num_mel_bins, 3000), torch.ones(1, 3000))
+        longest = longest_features(config)
+        self(torch.zeros(1, config.speech_config.num_mel_bins, longest), torch.ones(1, longest))
 
     def forward(self, input_features: torch.Tensor, input_features_mask: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Scores (batch, labels), whose softmax is what the pipeline answers, and embeddings of length 1."""
@@ -81,10 +82,15 @@ class LabelScorer(nn.Module):
         return (scores - self.prior) / self.divisor, speech.speech_embeds
 
 
+def longest_features(config: Any) -> int:
+    """How many feature frames the encoder reads at most; two for each of its positions."""
+    return 2 * config.speech_config.max_source_positions
+
+
 def export_onnx(model: Any, processor: Any, folder: str | os.PathLike) -> Path:
     """Write `model.onnx`, the processor, and `labels.json` into a folder, and return the ONNX file.
 
-    Needs the extra `onnx`. The file takes any batch size and any length up to 30 s.
+    Needs the extra `onnx`. The file takes any batch size and any length up to the encoder's longest (30 s).
 
     Example:
         >>> from hf_mser import load_embedded
@@ -98,10 +104,11 @@ def export_onnx(model: Any, processor: Any, folder: str | os.PathLike) -> Path:
     target.mkdir(parents=True, exist_ok=True)
     scorer = LabelScorer(model.float().cpu().eval()).eval()
     mels = model.config.speech_config.num_mel_bins
-    frames = 3000 if model.config.pad_to_30s else 400
+    longest = longest_features(model.config)
+    frames = longest if model.config.pad_to_30s else min(400, longest)
     features, mask = torch.randn(2, mels, frames), torch.ones(2, frames, dtype=torch.long)
     mask[1, frames // 2 :] = 0
-    batch, time = torch.export.Dim("batch"), torch.export.Dim("time", min=3, max=3000)
+    batch, time = torch.export.Dim("batch"), torch.export.Dim("time", min=3, max=longest)
     shape = {0: batch} if model.config.pad_to_30s else {0: batch, 2: time}
     shape_of_mask = {0: batch} if model.config.pad_to_30s else {0: batch, 1: time}
     aside = target / ".model.onnx.part"

@@ -405,7 +405,7 @@ def test_only_one_preparation_at_a_time_writes_into_a_folder(tmp_path, write_cli
     (tmp_path / "out/.prepare").mkdir(parents=True)
     with (tmp_path / "out/.prepare/lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(CorpusError, match="another preparation is writing here"):
+        with pytest.raises(CorpusError, match="another process is writing here"):
             prepare("emodb", source, tmp_path / "out")
     assert prepare("emodb", source, tmp_path / "out").clips == 2
 
