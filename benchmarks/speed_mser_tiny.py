@@ -61,11 +61,10 @@ def table(results: dict[str, Any]) -> str:
         for name, own in results["clips_per_second"].items()
     ]
     where = results["environment"]
-    said = (
-        f"{results['parameters'] / 1e6:.1f} M parameters, {results['bytes'] / 1e6:.1f} MB on disk. Clips of "
-        f"{SECONDS} s, from file to probabilities; {where['cpu']}, {where['threads']} threads, float32, {results['clock']} clock; "
-        f"medians of {results['rounds']} rounds, and quartiles."
-    )
+    size = f"{results['parameters'] / 1e6:.1f} M parameters, {results['bytes'] / 1e6:.1f} MB on disk."
+    what = f"Clips of {SECONDS} s, from file to probabilities; medians of {results['rounds']} rounds, and quartiles."
+    machine_said = f"{where['cpu']}, {where['threads']} threads, float32, {results['clock']} clock."
+    said = f"{size} {what} {machine_said}"
     return "\n".join(["| | clips a second | ms a clip |", "|---|---:|---:|", *rows, "", said, ""])
 
 
