@@ -46,7 +46,7 @@ def main() -> None:
     prepare_spectra([arguments.corpora / name for name in recipe.corpora], work)
     spectra, clips = Spectra(work), read_clips(work)
     log("start", {"recipe": recipe.as_dict(), "clips": len(clips), "data_sha256": _fingerprint(work)})
-    teacher = Teacher(arguments.teacher, max(recipe.encoder.student_layers))
+    teacher = Teacher(arguments.teacher, recipe.encoder.student_layers)
     weights = distil(recipe.encoder, recipe.window_seconds, work, spectra, teacher, recipe.seed, log.stage("encoder"))
     tokenizer, decoder = _decoder(recipe, work, log)
 

@@ -21,7 +21,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hf_mser.training.tiny.clips import Clip, Spectra, balanced, emotions_of, prepare_spectra, read_clips
-from hf_mser.training.tiny.distillation import teacher_frames
+from hf_mser.training.tiny.hearing import listening
+from hf_mser.training.tiny.teacher import Teacher
 
 CORPORA = ("crema_d", "emodb", "nemo", "emotiontts_ko")
 LAYERS = (1, 2, 3, 4)
@@ -63,13 +64,13 @@ def main() -> None:
 
 def pooled(corpora: Path, encoder: str, work: Path) -> tuple[list[Clip], Tensor, Tensor, Tensor]:
     """Mean and deviation of every clip's frames (clips, layers, width), and how many frames."""
-    prepare_spectra([corpora / name for name in CORPORA], work, speeds=0, slowest=1.0, fastest=1.0, reversed_share=0.0)
-    spectra, path = Spectra(work, 0), work / "pooled.pt"
+    prepare_spectra([corpora / name for name in CORPORA], work)
+    spectra, path = Spectra(work), work / "pooled.pt"
     if not path.exists():
         rows: dict[int, tuple[Tensor, Tensor]] = {}
-        for batch, heard, lengths in teacher_frames(encoder, spectra, LAYERS):
+        for batch, heard in listening(Teacher(encoder, LAYERS).encoder, spectra):
             for row, clip in enumerate(batch):
-                own = heard[row, :, : lengths[row]]
+                own = heard[row, :, : spectra.frames[clip]]
                 rows[int(clip)] = (own.mean(1), (own.var(1, correction=0) + 1e-5).sqrt())
         ordered = [rows[clip] for clip in range(len(rows))]
         torch.save([torch.stack(part) for part in zip(*ordered, strict=True)], path)

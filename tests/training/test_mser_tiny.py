@@ -122,7 +122,7 @@ def school(tmp_path_factory):
             colour = random.normal(-2, 1.5, (1, 80)) + random.normal(0, 0.5, (2 * count, 80))
             file.write(colour.astype(np.float16).tobytes())
     np.savez(folder / "spectra.npz", starts=starts, frames=frames)
-    teacher = Teacher(save_whisper(folder / "whisper"), layers=2)
+    teacher = Teacher(save_whisper(folder / "whisper"), (1, 2))
     recipe = EncoderRecipe(
         width=16, layers=2, heads=2, feed_forward=24, student_layers=(1, 2), steps=30, together_steps=30,
         seconds_per_batch=4.0, learning_rate=1e-2,

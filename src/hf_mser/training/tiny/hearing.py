@@ -47,7 +47,7 @@ def hear(
     starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])
     frames = np.memmap(path, np.float16, "w+", shape=(int(lengths.sum()), layers, width))
     means, stds = (torch.zeros(len(lengths), layers, width) for _ in range(2))
-    for clips, heard in _batches(student, spectra, recorded_seed):
+    for clips, heard in listening(student, spectra, recorded_seed):
         for row, clip in enumerate(clips):
             own = heard[row, :, : heard_frames[clip] : EVERY]
             means[clip], stds[clip] = own.mean(1), (own.var(1, correction=0) + 1e-5).sqrt()
@@ -55,12 +55,12 @@ def hear(
     return HeardClips(frames, starts, lengths, means, stds)
 
 
-def _batches(
-    student: TrueLengthWhisperEncoder, spectra: Spectra, seed: int | None
+def listening(
+    encoder: TrueLengthWhisperEncoder, spectra: Spectra, seed: int | None = None
 ) -> Iterator[tuple[np.ndarray, Tensor]]:
-    """(clips, normalised frames (batch, layers, time, width)) in batches of similar length."""
+    """(clips, normalised frames (batch, layers, time, width)) of an encoder, in batches of similar length."""
     random = None if seed is None else np.random.default_rng(seed)
-    longest = student.max_source_positions
+    longest = encoder.max_source_positions
     for clips in by_length(np.minimum(spectra.frames, longest), 60 * FRAMES_PER_SECOND):
         values = [torch.from_numpy(spectra[clip][: 2 * longest].astype(np.float32)) for clip in clips]
         lengths = torch.tensor([len(value) for value in values])
@@ -69,5 +69,5 @@ def _batches(
         if random is not None:
             log_power = recorded(10**log_power, mask, random).clamp(min=1e-10).log10()
         with torch.no_grad():
-            frames, _ = student(features(log_power, mask), mask)
+            frames, _ = encoder(features(log_power, mask), mask)
         yield clips, F.layer_norm(frames.float(), frames.shape[-1:])

@@ -57,11 +57,11 @@ def pass_through(encoder: TrueLengthWhisperEncoder, features: Tensor, mask: Tens
 
 
 class Teacher:
-    """A pretrained Whisper encoder up to some layer, in bfloat16; it never learns."""
+    """A pretrained Whisper encoder up to the highest of some layers, in bfloat16; it never learns."""
 
-    def __init__(self, source: str | Path, layers: int) -> None:
+    def __init__(self, source: str | Path, layers: tuple[int, ...]) -> None:
         self.config = WhisperConfig.from_pretrained(source)
-        encoder = TrueLengthWhisperEncoder(self.config, (layers,))
+        encoder = TrueLengthWhisperEncoder(self.config, layers)
         weights, _ = speech_encoder_weights(source)
         encoder.load_state_dict({name: weights[name].float() for name in encoder.state_dict()})
         self.encoder = encoder.eval().requires_grad_(False).bfloat16()
