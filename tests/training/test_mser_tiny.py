@@ -6,6 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from tiny_models import save_whisper
+from torch import nn
 
 from hf_mser.configuration_mser import SpeechLengthError
 from hf_mser.emotions import EMOTIONS, SYNONYMS
@@ -13,6 +14,7 @@ from hf_mser.training.tiny import clips, distillation, domains, words
 from hf_mser.training.tiny.calibration import HeldOut, calibration_figures, fit_temperature, recall
 from hf_mser.training.tiny.distillation import distil, new_student
 from hf_mser.training.tiny.hearing import EVERY, hear
+from hf_mser.training.tiny.learner import Learner
 from hf_mser.training.tiny.lessons import Lessons
 from hf_mser.training.tiny.recipe import DecoderRecipe, EncoderRecipe, TinyRecipe, TinyRecipeError
 from hf_mser.training.tiny.recording import recorded
@@ -125,7 +127,7 @@ def school(tmp_path_factory):
     teacher = Teacher(save_whisper(folder / "whisper"), (1, 2))
     recipe = EncoderRecipe(
         width=16, layers=2, heads=2, feed_forward=24, student_layers=(1, 2), steps=30, together_steps=30,
-        seconds_per_batch=4.0, learning_rate=1e-2,
+        seconds_per_batch=4.0, learning_rate=1e-2, together_learning_rate=1e-2,
     )  # fmt: skip
     return folder, recipe, clips.Spectra(folder), teacher
 
@@ -152,6 +154,27 @@ def test_lessons_are_the_same_from_wherever_one_goes_on(school):
         assert mask.sum(1).min() >= 8
     assert torch.equal(later[11][0], features)
     assert not torch.equal(Lessons(recipe, spectra, 1)[0][0], whole[0][0])
+
+
+def test_the_learner_steps_as_the_optimizers_do_and_its_copy_follows():
+    torch.manual_seed(0)
+    learner = Learner(nn.Sequential(nn.Conv1d(3, 4, 2), nn.Flatten(), nn.Linear(4, 2)), EncoderRecipe(weight_decay=0.1))
+    before = {name: tensor.clone() for name, tensor in learner.master.state_dict().items()}
+    working = learner.ready()
+    working(torch.randn(5, 3, 2).bfloat16()).square().sum().backward()
+    gradients = {name: weight.grad.float() for name, weight in working.named_parameters()}
+    learner.learn(0.01)
+    length = torch.cat([gradient.flatten() for gradient in gradients.values()]).norm()
+    for name, weight in learner.master.named_parameters():
+        expected = nn.Parameter(before[name].flatten(1) if weight.ndim > 1 else before[name])
+        expected.grad = (gradients[name] * min(1.0, 1.0 / length)).view(expected.shape)
+        if weight.ndim > 1:
+            alone = torch.optim.Muon([expected], lr=0.01, weight_decay=0.1, adjust_lr_fn="match_rms_adamw")
+        else:
+            alone = torch.optim.AdamW([expected], lr=0.005, weight_decay=0.1, betas=(0.9, 0.98))
+        alone.step()
+        torch.testing.assert_close(weight.data.view(expected.shape), expected.data, atol=1e-4, rtol=1e-3)
+        assert torch.equal(learner.ready().get_parameter(name), weight.bfloat16())
 
 
 def test_the_student_comes_close_to_the_teacher_and_goes_on_where_it_was_stopped(school, tmp_path, monkeypatch):

@@ -3,7 +3,7 @@
 The student has the teacher's width, so that each of its parts has a lesson of its own: given what the teacher's
 part was given, answer what the teacher's part answered. Parts learned one by one learn much faster than a whole
 encoder does from its end. Then the student listens by itself, every layer is still compared with the teacher's,
-and what its parts do to one another is put right. Then the convolutions are also compared by themselves: beside the
+and what its parts do to one another is put right. The convolutions are also compared by themselves: beside the
 positions that are added to them they are faint, and all that follows depends on them. No weight of the teacher
 enters the student.
 
@@ -13,7 +13,6 @@ with the mean and the deviation of each clip, which are what says most about emo
 
 from __future__ import annotations
 
-import copy
 import math
 import os
 import time
@@ -30,9 +29,10 @@ from transformers.models.whisper.modeling_whisper import sinusoids
 
 from ...speech_encoder import TrueLengthWhisperEncoder
 from .clips import Spectra
+from .learner import Learner
 from .lessons import FRAMES_PER_SECOND, Lessons
-from .recipe import EncoderRecipe, TinyRecipeError
-from .teacher import Passage, Teacher, attend, feed_forward, normalised, pass_through
+from .recipe import EncoderRecipe
+from .teacher import Passage, Teacher, attend, feed_forward, normalised, pass_through, stem_of
 
 WARM_UP = 50
 SAVED_EVERY, LOGGED_EVERY = 250, 50
@@ -92,42 +92,29 @@ def distil(
     """Train the student; its weights. Goes on from `student.pt` in the folder after an interruption."""
     torch.manual_seed(seed)
     lessons = Lessons(recipe, spectra, seed)
-    master = new_student(recipe, window_seconds)
-    # The working copy is in bfloat16, which processors multiply fast; the weights that learn are in float32.
-    working = copy.deepcopy(master).bfloat16()
-    learning = [parameter for parameter in master.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.AdamW(
-        learning, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, betas=(0.9, 0.98)
-    )
+    learner = Learner(new_student(recipe, window_seconds), recipe)
     first, path = 0, folder / "student.pt"
     if path.exists():
         saved = torch.load(path, weights_only=True)
-        master.load_state_dict(saved["master"])
-        optimizer.load_state_dict(saved["optimizer"])
+        learner.load_state_dict(saved["learner"])
         first = saved["step"]
     steps, distances, began = recipe.steps + recipe.together_steps, defaultdict(list), time.monotonic()
     if first == steps:
-        return master.state_dict()
+        return learner.master.state_dict()
     scale = _Scale.of(teacher, Lessons(recipe, spectra, seed + 1))
     for step in range(first, steps):
-        part_by_part = step < recipe.steps
-        _copy(master, working)
+        student = learner.ready()
         features, mask = lessons[step]
         heard = teacher(features, mask)
-        answer = (
-            _part_by_part(working, features, mask, heard)
-            if part_by_part
-            else pass_through(working, features.bfloat16(), mask)
-        )
+        if step < recipe.steps:
+            answer = _part_by_part(student, features, mask, heard)
+            rate = recipe.learning_rate * _rate(step, recipe.steps)
+        else:
+            answer = pass_through(student, features.bfloat16(), mask)
+            rate = recipe.together_learning_rate * _rate(step - recipe.steps, recipe.together_steps)
         loss, parts = scale.distance(answer, heard, recipe, offset=step % 2)
-        working.zero_grad()
         loss.backward()
-        rate = (
-            _rate(step, recipe.steps, 1.0)
-            if part_by_part
-            else _rate(step - recipe.steps, recipe.together_steps, recipe.together_rate)
-        )
-        _step(optimizer, master, working, recipe.learning_rate * rate)
+        learner.learn(rate)
         for name, value in parts.items():
             distances[name].append(value)
         if (step + 1) % LOGGED_EVERY == 0:
@@ -135,19 +122,19 @@ def distil(
             log({"step": step + 1, "seconds": round(time.monotonic() - began, 1), **means})
             distances.clear()
         if (step + 1) % SAVED_EVERY == 0 or step + 1 == steps:
-            state = {"master": master.state_dict(), "optimizer": optimizer.state_dict(), "step": step + 1}
-            torch.save(state, f"{path}.part")
+            torch.save({"learner": learner.state_dict(), "step": step + 1}, f"{path}.part")
             os.replace(f"{path}.part", path)
-    return master.state_dict()
+    return learner.master.state_dict()
 
 
 def _part_by_part(student: TrueLengthWhisperEncoder, features: Tensor, mask: Tensor, heard: Passage) -> Passage:
     """What each part of the student makes of what the teacher's part was given."""
     entered, _ = student.begin(features.bfloat16(), mask)
+    stem = stem_of(student, entered)
     pairs = list(zip(student.layers, heard.states, heard.halfway, strict=False))
     halfway = [attend(layer, state, heard.attention_mask) for layer, state, _ in pairs]
     states = [feed_forward(layer, middle) for layer, _, middle in pairs]
-    return Passage([entered, *states], halfway, heard.mask, heard.attention_mask)
+    return Passage([entered, *states], halfway, heard.mask, heard.attention_mask, stem)
 
 
 @dataclass
@@ -175,7 +162,7 @@ class _Scale:
             states = torch.stack([normalised(state) for state in heard.states], 2)
             real = torch.ones(states.shape[:2], dtype=torch.bool) if heard.mask is None else heard.mask
             frames = states[real].double()
-            stems.append(stem_of(heard)[real].float().var(0))
+            stems.append(heard.stem[real].float().var(0))
             total, square, count = total + frames.sum(0), square + frames.square().sum(0), count + len(frames)
             for own, chosen in zip(states, real, strict=True):
                 means.append(own[chosen].mean(0))
@@ -209,24 +196,16 @@ class _Scale:
             total = total + values["frames"] + recipe.mean_weight * values["mean"]
             total = total + recipe.deviation_weight * values["deviation"]
             parts |= {f"{name}_{number}": value.item() for name, value in values.items()}
-        if answer.stem is not None:
-            off = (answer.stem - stem_of(heard))[:, every_second].float() / self.stem_std
-            stem = _mean_square(off, real)
-            total = total + recipe.stem_weight * stem
-            parts["stem"] = stem.item()
+        off = (answer.stem - heard.stem)[:, every_second].float() / self.stem_std
+        stem = _mean_square(off, real)
+        total = total + recipe.stem_weight * stem
+        parts["stem"] = stem.item()
         for number, (own, wanted) in enumerate(zip(answer.halfway, heard.halfway, strict=True), start=1):
             step_off = normalised(own[:, every_second]) - normalised(wanted[:, every_second])
             halfway = _mean_square(step_off / self.std[number], real)
             total = total + halfway
             parts[f"halfway_{number}"] = halfway.item()
         return total, parts
-
-
-def stem_of(heard: Passage) -> Tensor:
-    """What the convolutions of the teacher said."""
-    if heard.stem is None:
-        raise TinyRecipeError("The teacher's passage has no stem: make it with `pass_through`.")
-    return heard.stem
 
 
 def _mean_square(values: Tensor, real: Tensor) -> Tensor:
@@ -240,24 +219,6 @@ def _statistics(values: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
     return mean, (square - mean.square()).clamp(min=1e-3).sqrt()
 
 
-def _rate(step: int, steps: int, height: float) -> float:
-    """Warm up, then fall along half a cosine."""
-    return height * min(1.0, (step + 1) / WARM_UP) * (0.02 + 0.49 * (1 + math.cos(math.pi * step / steps)))
-
-
-def _copy(master: nn.Module, working: nn.Module) -> None:
-    with torch.no_grad():
-        for source, target in zip(master.parameters(), working.parameters(), strict=True):
-            target.copy_(source)
-
-
-def _step(optimizer: torch.optim.Optimizer, master: nn.Module, working: nn.Module, rate: float) -> None:
-    learning = []
-    for target, source in zip(master.parameters(), working.parameters(), strict=True):
-        target.grad = None if source.grad is None else source.grad.float()
-        if target.grad is not None:
-            learning.append(target)
-    nn.utils.clip_grad_norm_(learning, 1.0)
-    for group in optimizer.param_groups:
-        group["lr"] = rate
-    optimizer.step()
+def _rate(step: int, steps: int) -> float:
+    """Warm up to 1, then fall along half a cosine."""
+    return min(1.0, (step + 1) / WARM_UP) * (0.02 + 0.49 * (1 + math.cos(math.pi * step / steps)))

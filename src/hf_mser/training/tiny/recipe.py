@@ -22,13 +22,13 @@ class EncoderRecipe:
     heads: int = 8
     feed_forward: int = 1536
     student_layers: tuple[int, ...] = (1, 2, 3)  # what the connector reads
-    steps: int = 3600  # part by part
-    together_steps: int = 2200  # the student by itself
-    together_rate: float = 0.5  # of the learning rate
-    stem_weight: float = 2.0  # of the convolutions, while the student is by itself
+    steps: int = 1000  # part by part
+    together_steps: int = 5500  # the student by itself
+    stem_weight: float = 2.0  # of the convolutions
     seconds_per_batch: float = 32.0
     longest_seconds: float = 6.0
-    learning_rate: float = 2e-3
+    learning_rate: float = 3e-3  # part by part
+    together_learning_rate: float = 1e-3
     weight_decay: float = 0.01
     recorded_share: float = 0.5  # batches heard through random recording conditions
     together_share: float = 0.25  # batches in which two speak at a time
@@ -81,7 +81,7 @@ class TinyRecipe:
     """All of it.
 
     Example:
-        >>> TinyRecipe.from_dict({"seed": 1, "encoder": {"epochs": 2}}).encoder.epochs
+        >>> TinyRecipe.from_dict({"seed": 1, "encoder": {"steps": 2}}).encoder.steps
         2
     """
 

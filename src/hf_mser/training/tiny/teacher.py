@@ -24,14 +24,14 @@ class Passage:
         halfway: within each layer, after attention and before the feed-forward part.
         mask: which frames are real (batch, time); None if all are.
         attention_mask: the same, as attention takes it.
-        stem: what the convolutions say, before positions are added; None if nobody asks.
+        stem: what the convolutions say, before positions are added.
     """
 
     states: list[Tensor]
     halfway: list[Tensor]
     mask: Tensor | None
     attention_mask: Tensor | None
-    stem: Tensor | None = None
+    stem: Tensor
 
 
 def attend(layer: WhisperEncoderLayer, state: Tensor, attention_mask: Tensor | None) -> Tensor:
@@ -52,8 +52,12 @@ def pass_through(encoder: TrueLengthWhisperEncoder, features: Tensor, mask: Tens
     for layer in encoder.layers:
         halfway.append(attend(layer, states[-1], attention_mask))
         states.append(feed_forward(layer, halfway[-1]))
-    stem = states[0] - encoder.embed_positions.weight[: states[0].shape[1]]
-    return Passage(states, halfway, frames_mask, attention_mask, stem)
+    return Passage(states, halfway, frames_mask, attention_mask, stem_of(encoder, states[0]))
+
+
+def stem_of(encoder: TrueLengthWhisperEncoder, entered: Tensor) -> Tensor:
+    """What the convolutions say: what enters the first layer, without the positions."""
+    return entered - encoder.embed_positions.weight[: entered.shape[1]]
 
 
 class Teacher:
