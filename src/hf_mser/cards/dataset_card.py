@@ -8,7 +8,7 @@ from typing import Any
 from ..resources import resource
 
 TEMPLATE = "model_cards/dataset.md"
-SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
+_SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 
 
 def dataset_card(facts: Mapping[str, Any], repo: str = "ORG/NAME") -> str:
@@ -38,7 +38,7 @@ def dataset_card(facts: Mapping[str, Any], repo: str = "ORG/NAME") -> str:
         license_link="README.md",
         task_categories=["audio-classification"],
         tags=["speech-emotion-recognition", "audio"],
-        size_categories=[next((label for limit, label in SIZES if facts["clips"] < limit), "n>1M")],
+        size_categories=[size_category(facts["clips"])],
         pretty_name=facts["name"],
         configs=[
             {"config_name": name, "data_files": [{"split": split, "path": path} for split, path in splits.items()]}
@@ -62,3 +62,13 @@ def dataset_card(facts: Mapping[str, Any], repo: str = "ORG/NAME") -> str:
         sources=sources,
     )
     return str(card).rstrip() + "\n"
+
+
+def size_category(clips: int) -> str:
+    """How the Hub calls data of that size.
+
+    Example:
+        >>> size_category(3_096)
+        '1K<n<10K'
+    """
+    return next((label for limit, label in _SIZES if clips < limit), "n>1M")

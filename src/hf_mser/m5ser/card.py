@@ -6,11 +6,11 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..cards.dataset_card import size_category
 from ..corpora.schema import SPLITS
 from ..emotions import EMOTIONS
 from .translate import LANGUAGE_NAMES
 
-_SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 _TRANSLATORS = {
     "prosody": "ProsodyTransfer: espeak-ng reads a sentence of a fixed parallel list (no translation of the source's "
     "words) and WORLD gives it the source's pitch, energy, rate, pauses and voice quality",
@@ -35,8 +35,7 @@ def card(facts: Mapping[str, Any], dropped: Sequence[Mapping[str, str]]) -> str:
 
 
 def _front_matter(files: Sequence[Mapping[str, Any]], languages: Sequence[str]) -> str:
-    clips = sum(file["clips"] for file in files)
-    size = next((name for most, name in _SIZES if clips < most), "n>1M")
+    size = size_category(sum(file["clips"] for file in files))
     lines = ["---", "language:", *(f"- {language}" for language in languages), "license: other"]
     lines += ["license_name: of-the-sources", "license_link: '#licences'", "pretty_name: M5SER"]
     lines += ["task_categories:", "- audio-classification", "tags:", "- speech-emotion-recognition", "- synthetic"]

@@ -111,13 +111,27 @@ def environment() -> dict[str, Any]:
             versions[package] = "not installed"
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or platform.machine()
     return {
-        "command": " ".join(Path(part).name if number == 0 else part for number, part in enumerate(sys.argv)),
+        "command": " ".join([Path(sys.argv[0]).name, *(_portable(word) for word in sys.argv[1:])]),
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.release()}",
         "device": device,
         "threads": torch.get_num_threads(),
         "packages": versions,
     }
+
+
+def _portable(word: str) -> str:
+    """A word of the command line, an absolute path in it (also behind `key=`) told from the working folder.
+
+    A results file is read elsewhere, where nobody has this machine's folders. A path that shares nothing with the
+    working folder keeps its name alone.
+    """
+    key, equals, value = ("", "", word) if Path(word).is_absolute() else word.partition("=")
+    path, here = Path(value), Path.cwd()
+    if not path.is_absolute():
+        return word
+    near = path.parts[:2] == here.parts[:2]
+    return f"{key}{equals}{Path(os.path.relpath(path, here)).as_posix() if near else path.name}"
 
 
 def cost(wall_seconds: float, resumed: bool = False) -> dict[str, Any]:
