@@ -1,6 +1,7 @@
 """Translators with faults, for builds that must survive them. They play the clip backwards."""
 
 import os
+import signal
 from pathlib import Path
 from zlib import crc32
 
@@ -42,4 +43,21 @@ class Counts(Backwards):
     def translate(self, clip: SourceClip, language: str) -> Translation:
         with Path(os.environ["HF_MSER_TEST_LOG"]).open("a") as log:
             log.write(f"{clip.id} {language}\n")
+        return super().translate(clip, language)
+
+
+class FailsEveryTenth(Backwards):
+    """Fails whenever its process has asked for ten more clips, whichever they are.
+
+    `HF_MSER_TEST_KILLED_AT` is the call at which the process is killed.
+    """
+
+    calls = 0
+
+    def translate(self, clip: SourceClip, language: str) -> Translation:
+        self.calls += 1
+        if self.calls == int(os.environ.get("HF_MSER_TEST_KILLED_AT", -1)):
+            os.kill(os.getpid(), signal.SIGKILL)
+        if self.calls % 10 == 0:
+            raise RuntimeError(f"call {self.calls}: out of memory")
         return super().translate(clip, language)

@@ -18,7 +18,7 @@ from .build import BUILD
 from .figures import distributions, spectrogram_map
 from .loading import finished_folder
 from .measures import CONTOURS, Measured, measure_dataset
-from .shards import M5SERError
+from .shards import M5SERError, written
 from .survival import classifier, contour_agreement, distances
 
 REPORT, NUMBERS = "report.md", "analysis.json"
@@ -49,10 +49,11 @@ def analyse(folder: str | Path, output: str | Path | None = None) -> dict[str, A
         "classifier": classifier(clips),
         "distances": distances(clips),
     }
-    distributions(clips, output / "distributions.png")
-    spectrogram_map(clips, output / "spectrograms.png")
-    write_json(output / NUMBERS, numbers)
-    write_text(output / REPORT, report(numbers))
+    with written(output):
+        distributions(clips, output / "distributions.png")
+        spectrogram_map(clips, output / "spectrograms.png")
+        write_json(output / NUMBERS, numbers)
+        write_text(output / REPORT, report(numbers))
     return numbers
 
 

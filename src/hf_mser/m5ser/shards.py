@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -78,11 +79,23 @@ def write_shard(folder: Path, name: str, rows: Sequence[Mapping[str, Any]]) -> b
 
 def store(path: Path, content: bytes) -> None:
     """Write a file atomically; what the system refuses is an error that says how to go on."""
-    try:
+    with written(path):
         write_bytes(path, content)
+
+
+@contextmanager
+def written(path: Path) -> Iterator[None]:
+    """While something is written there: a full disk and the like become an error that says how to go on.
+
+    Example:
+        >>> with written(Path("report")):  # doctest: +SKIP
+        ...     Path("report", "numbers.json").write_text("{}")
+    """
+    try:
+        yield
     except OSError as error:
         raise M5SERError(
-            f"{path}: {len(content)} bytes could not be written ({error.strerror or error}). "
+            f"{path} could not be written ({error.strerror or error}). "
             "Make room or choose another disk, then give the same command again: finished parts are kept."
         ) from error
 
