@@ -79,6 +79,27 @@ def test_batches_of_workers_run_side_by_side_after_the_very_first(pipe, monkeypa
     assert len(pipe([clip for clip in clips() if isinstance(clip, dict)][:8], batch_size=2, num_workers=2)) == 8
 
 
+def test_every_batch_has_the_same_share_of_threads(monkeypatch):
+    """The very first one too: how a product is shared out decides its last digits, and a resumed run begins anew."""
+    fresh, seen = load(), []
+    forward = fresh.forward
+
+    def noting(*arguments, **options):
+        seen.append(torch.get_num_threads())
+        return forward(*arguments, **options)
+
+    monkeypatch.setattr(fresh, "forward", noting)
+    before = torch.get_num_threads()
+    torch.set_num_threads(4)
+    try:
+        good = [clip for clip in clips() if isinstance(clip, dict)][:4]
+        assert len(list(fresh((clip for clip in good), batch_size=1, num_workers=2))) == 4
+        assert seen == [2, 2, 2, 2]
+        assert torch.get_num_threads() == 4
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_a_budget_of_seconds_limits_what_a_batch_holds(pipe, monkeypatch):
     seen = []
     forward = pipe.forward

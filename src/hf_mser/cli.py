@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
+from .disk import REFUSALS, refusal
 from .errors import MSERError
 
 SUBCOMMANDS = (
@@ -39,13 +40,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         importlib.import_module(f".{name}", __package__).add_subcommand(subparsers)
     arguments, rest = parser.parse_known_args(argv)
     many = getattr(arguments, "many", None)
-    if many is not None and not any(word.startswith("-") for word in rest):
+    if many is not None and not any(word.startswith("-") and word != "-" for word in rest):
         getattr(arguments, many).extend(rest)  # argparse gives up on a list that an option interrupts
     elif rest:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     warnings.showwarning = _show_warning  # type: ignore[assignment]
     try:
-        return arguments.run(arguments) or 0
+        status = arguments.run(arguments) or 0
+        sys.stdout.flush()  # what the reader or the disk has against it is said now, not while Python ends
+        return status
     except MSERError as error:
         if arguments.debug:
             raise
@@ -57,10 +60,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"mser: this needs {error.name}. Install it with: pip install 'hf-mser[train,eval]'", file=sys.stderr)
         return 2
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader left: nothing more to say
+        _drop_output()  # the reader left: nothing more to say
         return 0
+    except OSError as error:
+        if arguments.debug or error.errno not in REFUSALS:
+            raise
+        _drop_output()
+        print(f"mser: {refusal(error)}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         return 130
+
+
+def _drop_output() -> None:
+    """Python flushes standard output at its end: what is left goes nowhere, instead of failing again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:

@@ -3,7 +3,7 @@
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
-from itertools import chain, islice
+from itertools import islice
 from typing import Any, TypeVar
 
 import numpy as np
@@ -262,9 +262,7 @@ class SpeechEmotionPipeline(ChunkPipeline):
         batches = alike_batches(windows, batch_size, _length, budget)
         answered: Iterator[list[tuple[int, dict[str, Any]]]] = map(listen, batches)
         if runners > 1:
-            # Libraries set themselves up at their first use, and not all of them bear two threads at that moment.
-            alone = () if self._has_listened else islice(batches, 1)
-            answered = chain(map(listen, alone), _side_by_side(batches, listen, runners))
+            answered = _side_by_side(batches, listen, runners, first_alone=not self._has_listened)
         heard: dict[int, dict[str, Any]] = {}  # by their place in the input, as long as an earlier one is missing
         place = 0
         clip: list[dict[str, Any]] = []
@@ -293,12 +291,18 @@ _SHARING = threading.Lock()
 _shared: list[int] = []  # PyTorch's threads as they were, once for every run that shares them out
 
 
-def _side_by_side(batches: Iterable[T], listen: Callable[[T], R], runners: int) -> Iterator[R]:
-    """`listen` to several batches at once, each within its share of PyTorch's threads (a setting of the process)."""
+def _side_by_side(batches: Iterator[T], listen: Callable[[T], R], runners: int, first_alone: bool) -> Iterator[R]:
+    """`listen` to several batches at once, each within its share of PyTorch's threads (a setting of the process).
+
+    Libraries set themselves up at their first use, and not all of them bear two threads at that moment: `first_alone`.
+    The first batch has no more threads than the others, though: how a product is shared out decides its last digits.
+    """
     with _SHARING:
         _shared.append(_shared[0] if _shared else torch.get_num_threads())
         torch.set_num_threads(max(1, _shared[0] // runners))
     try:
+        if first_alone:
+            yield from map(listen, islice(batches, 1))
         yield from run_ahead(batches, listen, runners)
     finally:
         with _SHARING:

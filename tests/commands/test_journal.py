@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hf_mser.commands.inputs import NamedClip
-from hf_mser.commands.journal import OutputError, write_resumably
+from hf_mser.commands.journal import write_resumably
+from hf_mser.disk import OutputError
 
 RUN = {"model": "m", "batch_size": 2}
 

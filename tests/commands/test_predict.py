@@ -66,6 +66,14 @@ def test_labels_and_top_k(capsys):
     assert set(record["scores"]) < {"joyful", "furious", "scared"}
 
 
+def test_options_may_stand_between_inputs(capsys, bad):
+    assert main(["predict", GOOD[0], "--top-k", "1", GOOD[1], "--format", "jsonl", bad]) == 1
+    assert [record["input"] for record in lines(capsys)] == [GOOD[0], GOOD[1], bad]
+    with pytest.raises(SystemExit, match="2"):
+        main(["predict", GOOD[0], "--format", "jsonl", GOOD[1], "--tpo-k", "1"])
+    assert "unrecognized arguments" in capsys.readouterr().err
+
+
 def test_time_line_covers_the_whole_call(capsys):
     assert main(["predict", str(CALL), "--timeline", "--format", "jsonl"]) == 0
     (record,) = lines(capsys)

@@ -218,6 +218,15 @@ def test_no_task_says_why():
         protocol("whole-corpus").tasks(corpus("one", "fr", emotions=("sad",)))
 
 
+def test_a_language_with_one_emotion_is_tested_with_the_others_of_its_corpus():
+    french = [replace(clip, name=f"fr-{clip.name}") for clip in corpus("one", "fr", emotions=("sad",))]
+    mixed = [*french, *corpus("one", "it", emotions=("happy", "sad"))]
+    single, rich = protocol("whole-corpus").tasks([*mixed, *corpus("two", "de")])
+    assert (single.name, single.classes, len(single.test)) == ("one", ("happy", "sad"), len(mixed))
+    assert single.notes == ("one: tested as one, since there is only one emotion in fr",)
+    assert (rich.name, rich.notes) == ("two", ())
+
+
 class TestLeakage:
     clips = corpus("one", "fr")
 

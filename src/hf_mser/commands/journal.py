@@ -15,14 +15,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..errors import MSERError
+from ..disk import writing
 from .inputs import NamedClip
 
 Record = dict[str, Any]
-
-
-class OutputError(MSERError, OSError):
-    """The results cannot be written where they should go."""
 
 
 def write_resumably(
@@ -45,7 +41,7 @@ def write_resumably(
     """
     target = Path(path)
     journal = _Journal(target.with_name(f"{target.name}.partial"), clips, run)
-    with _named(target):
+    with writing(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         done = journal.open(part_size)
         if done:
@@ -54,12 +50,12 @@ def write_resumably(
         for start in range(done, len(clips), part_size):
             part = clips[start : start + part_size]
             for clip, record in zip(part, predict(part), strict=True):
-                with _named(journal.path):
+                with writing(journal.path):
                     journal.write(clip, record)
     finally:
         journal.close()
     aside = target.with_name(f".{target.name}.{os.getpid()}")
-    with _named(target):
+    with writing(target):
         try:
             with open(aside, "w", encoding="utf-8", newline="") as file:
                 render(file, journal.records())
@@ -143,15 +139,3 @@ def _digest(clips: Sequence[NamedClip]) -> str:
         if isinstance(clip.source, bytes):
             digest.update(hashlib.sha256(clip.source).digest())
     return digest.hexdigest()
-
-
-@contextlib.contextmanager
-def _named(path: Path) -> Iterator[None]:
-    """Say which file the disk refuses, and that nothing is lost."""
-    try:
-        yield
-    except OSError as error:
-        raise OutputError(
-            f"{path} cannot be written ({error.strerror or error}). Free space or choose another --output; the same "
-            "command then goes on where this one stopped."
-        ) from error

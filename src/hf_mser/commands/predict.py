@@ -32,7 +32,7 @@ def add_subcommand(subparsers: Any) -> None:
     parser.add_argument("--batch-size", type=int, default=8, metavar="N")
     parser.add_argument("--workers", type=int, metavar="N", help="threads that decode and listen (default: all cores)")
     parser.add_argument("--dtype", choices=DTYPES, help="compute in this type (default: the checkpoint's own)")
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, many="input")
 
 
 def run(arguments: argparse.Namespace) -> int:

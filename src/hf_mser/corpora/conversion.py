@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import threading
@@ -17,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from ..audio import MIN_SECONDS, SAMPLING_RATE, AudioError, SilenceWarning, load_audio
+from .schema import CorpusError
 
 _INT16 = np.iinfo(np.int16)
 
@@ -54,25 +56,38 @@ class Done:
 
 def fingerprint(source: str, piece: Piece) -> str:
     """Changes when the recording or the cut changes: its place, size, time of change, start and end."""
-    state = os.stat(source)
+    try:
+        state = os.stat(source)
+    except FileNotFoundError as error:
+        raise _vanished(source) from error
     return f"{source}|{state.st_size}|{state.st_mtime_ns}|{piece.start}|{piece.end}"
 
 
 def convert(job: Job) -> list[Done]:
     """Decode one recording and write its clips; a recording that cannot be used gives errors, not gaps."""
+    marks = [fingerprint(job.source, piece) for piece in job.pieces]
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SilenceWarning)
             samples = load_audio(job.source)
     except AudioError as error:
-        return [Done(piece.id, fingerprint(job.source, piece), error=str(error)) for piece in job.pieces]
-    return [_write(job.source, piece, samples) for piece in job.pieces]
+        if not os.path.exists(job.source):
+            raise _vanished(job.source) from error
+        return [Done(piece.id, mark, error=str(error)) for piece, mark in zip(job.pieces, marks, strict=True)]
+    return [_write(job.source, piece, mark, samples) for piece, mark in zip(job.pieces, marks, strict=True)]
 
 
-def _write(source: str, piece: Piece, samples: np.ndarray) -> Done:
+def _vanished(source: str) -> CorpusError:
+    """No damage, which would go into the report: what has vanished since it was listed may come back with its disk."""
+    return CorpusError(
+        f"{source} vanished while the corpus was prepared. Bring it back, or leave it out for good; the same command "
+        "then goes on where this one stopped."
+    )
+
+
+def _write(source: str, piece: Piece, mark: str, samples: np.ndarray) -> Done:
     import soundfile
 
-    mark = fingerprint(source, piece)
     first = round((piece.start or 0.0) * SAMPLING_RATE)
     last = len(samples) if piece.end is None else round(piece.end * SAMPLING_RATE)
     cut = samples[first:last]
@@ -84,13 +99,17 @@ def _write(source: str, piece: Piece, samples: np.ndarray) -> Done:
     pcm = np.clip(np.round(cut * 32768.0), _INT16.min, _INT16.max).astype(np.int16)
     target = Path(piece.target)
     partial = target.with_name(f".{target.name}.{os.getpid()}")
-    soundfile.write(partial, pcm, SAMPLING_RATE, format="FLAC", subtype="PCM_16")
-    digest = hashlib.sha256(partial.read_bytes()).hexdigest()
-    os.replace(partial, target)
+    flac = io.BytesIO()  # libsndfile does not say that a disk is full
+    soundfile.write(flac, pcm, SAMPLING_RATE, format="FLAC", subtype="PCM_16")
+    try:
+        partial.write_bytes(flac.getbuffer())
+        os.replace(partial, target)
+    finally:
+        partial.unlink(missing_ok=True)
     return Done(
         piece.id,
         mark,
-        sha256=digest,
+        sha256=hashlib.sha256(flac.getbuffer()).hexdigest(),
         audio_sha256=hashlib.sha256(pcm.tobytes()).hexdigest(),
         duration=len(pcm) / SAMPLING_RATE,
         silent=not pcm.any(),

@@ -24,6 +24,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import IO, Any
 
+from ..disk import writing
 from .conversion import Done, Job, Journal, Piece, convert_all
 from .definition import Clip, Corpus, Expected, Problem, Reader
 from .loading import corpora_root
@@ -70,7 +71,7 @@ def prepare(name: str, source: str | Path, output: str | Path | None = None, *, 
     if earlier is not None and not _changed_since(output, source, clips):
         return earlier
 
-    with _claimed(output):
+    with writing(output), _claimed(output):
         targets = _file_names(clips)
         done = _convert(source, output, clips, targets, workers)
         results = [done[clip.id] for clip in clips]

@@ -11,21 +11,24 @@ from typing import Any
 
 import numpy as np
 
+from ..disk import writing
+
 _ASIDE = re.compile(r"\..+\.\d+")
 
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write a file atomically; a kill at any moment leaves the old file, or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with aside.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with aside.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(aside, path)
+        finally:
+            aside.unlink(missing_ok=True)
 
 
 def remove_leftovers(folder: Path) -> None:

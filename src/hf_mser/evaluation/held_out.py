@@ -21,8 +21,15 @@ SYNTHETIC_PREFIX = "m5ser"
 
 
 def whole_corpus_tasks(pool: Pool, seed: int) -> Iterable[Task]:
-    for unit in pool.units:
-        yield Task("whole-corpus", NONE, unit.name, unit.classes, test=unit.clips, seed=seed)
+    for name in pool.corpora:
+        units = [unit for unit in pool.units if unit.corpus == name]
+        poor = [unit.language for unit in units if len(unit.classes) < 2]
+        notes: tuple[str, ...] = ()
+        if poor:
+            units = [pool.corpus(name)]
+            notes = (f"{name}: tested as one, since there is only one emotion in {', '.join(poor)}",)
+        for unit in units:
+            yield Task("whole-corpus", NONE, unit.name, unit.classes, test=unit.clips, seed=seed, notes=notes)
 
 
 def corpus_split_tasks(pool: Pool, seed: int) -> Iterable[Task]:

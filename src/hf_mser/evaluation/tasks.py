@@ -117,7 +117,10 @@ class Task:
         if not self.test:
             raise ProtocolError(f"{self.name}: no clip to test. Give the corpus {self.target}.")
         if len(self.classes) < 2:
-            raise ProtocolError(f"{self.name}: {len(self.classes)} class; a test needs at least two.")
+            raise ProtocolError(
+                f"{self.name}: {len(self.classes)} class; a test needs at least two. Add clips of other emotions, "
+                "or test languages together: --protocol whole-corpus."
+            )
         for clip in (*self.test, *self.labelled, *self.validation):
             if clip.emotion is None:
                 raise ProtocolError(f"{self.name}: {clip.key} has no emotion; unlabelled clips cannot teach or judge.")
