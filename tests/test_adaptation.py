@@ -1,10 +1,13 @@
 """Adaptation: the statistics it writes, what it leaves alone, and what it refuses."""
 
+import random
+
 import numpy as np
 import pytest
 import torch
 
-from hf_mser.adaptation import AdaptationError, adapt
+from hf_mser import adaptation
+from hf_mser.adaptation import AdaptationError, _Sample, adapt
 from hf_mser.commands import adapt as command
 
 RATE = 16_000
@@ -18,8 +21,8 @@ def checkpoint():
 
 
 def clips(count: int, seed: int = 0) -> list[np.ndarray]:
-    random = np.random.default_rng(seed)
-    return [random.normal(0, 0.1, int(random.integers(8_000, 24_000))).astype(np.float32) for _ in range(count)]
+    draw = np.random.default_rng(seed)
+    return [draw.normal(0, 0.1, int(draw.integers(8_000, 24_000))).astype(np.float32) for _ in range(count)]
 
 
 @torch.no_grad()
@@ -56,6 +59,60 @@ def test_few_clips_move_the_statistics_in_proportion(checkpoint):
     torch.testing.assert_close(model.connector.statistics_mean, expected, atol=1e-3, rtol=1e-3)
 
 
+def test_labels_heard_too_often_are_moved_half_way_to_equal_shares(checkpoint):
+    model, processor = checkpoint
+    sources = clips(6)
+    report = adapt(model, processor, sources, sampling_rate=RATE)
+    bias, model.config.label_bias = model.config.label_bias, None
+    heard = []
+    for source in sources:
+        features, mask = processor.extract_features([source])
+        scores = model.score_emotions(features, input_features_mask=mask)
+        heard.append((scores / model.config.temperature).softmax(-1)[0])
+    shares = torch.stack(heard).mean(0)
+    assert list(report.label_shares) == model.config.labels
+    torch.testing.assert_close(torch.tensor(list(report.label_shares.values())), shares, atol=1e-4, rtol=1e-3)
+    expected = -0.5 * 6 / (6 + 10) * model.config.temperature * (shares * len(shares)).log()
+    torch.testing.assert_close(torch.tensor(bias), expected, atol=1e-3, rtol=1e-3)
+
+    plain = model.score_emotions(features, input_features_mask=mask)
+    model.config.label_bias = bias
+    torch.testing.assert_close(model.score_emotions(features, input_features_mask=mask), plain + torch.tensor(bias))
+    chosen = [model.config.candidate_ids[place] for place in (4, 1)]
+    some = model.score_emotions(features, chosen, mask)
+    torch.testing.assert_close(some, plain[:, [4, 1]] + torch.tensor([bias[4], bias[1]]), atol=1e-4, rtol=1e-4)
+
+
+def test_words_that_are_no_labels_have_no_bias(checkpoint):
+    config = checkpoint[0].config
+    config.label_bias = [1.0] * len(config.labels)
+    joyful = checkpoint[1].candidate_ids(["joyful", config.labels[0]])
+    assert config.bias_of(joyful) is None
+    assert config.bias_of(config.candidate_ids[2:4]) == [1.0, 1.0]
+    with pytest.raises(ValueError, match="label_bias has 2 entries"):
+        type(config)(label_bias=[0.0, 1.0])
+
+
+def test_the_sample_gives_every_clip_the_same_chance_and_keeps_within_its_bounds(monkeypatch):
+    drawn = np.zeros(40)
+    for seed in range(400):
+        sample = _Sample()
+        sample._random = random.Random(seed)
+        monkeypatch.setattr(adaptation, "SHARES_CLIPS", 10)
+        for clip in range(40):
+            sample.add(torch.tensor([float(clip)]))
+        assert len(sample.clips) == 10
+        drawn[[int(clip) for clip in sample.clips]] += 1
+    assert 60 < drawn.min() <= drawn.max() < 145  # a quarter of 400, within five deviations
+
+
+def test_long_clips_leave_room_for_fewer():
+    sample = _Sample()
+    for _ in range(20):
+        sample.add(torch.empty(1, 10 << 20))  # 40 MiB each: the least is ten of them
+    assert len(sample.clips) == 10
+
+
 def test_no_weight_changes(checkpoint):
     model, processor = checkpoint
     before = {name: tensor.clone() for name, tensor in model.named_parameters()}
@@ -68,8 +125,10 @@ def test_the_result_is_saved_and_loaded(checkpoint, tmp_path):
 
     model, processor = checkpoint
     adapt(model, processor, clips(4), sampling_rate=RATE)
+    assert model.config.label_bias
     model.save_pretrained(tmp_path)
     again = MSERForEmotionGeneration.from_pretrained(tmp_path)
+    assert again.config.label_bias == model.config.label_bias
     for name, tensor in model.connector.domain.items():
         torch.testing.assert_close(again.connector.domain[name], tensor)
 

@@ -1,5 +1,7 @@
 """The connector's interface: shapes, masks, and what it promises whatever its inside looks like."""
 
+import math
+
 import pytest
 import torch
 from tiny_models import QFORMER
@@ -84,6 +86,34 @@ def test_recordings_statistics_are_buffers_that_adaptation_replaces():
         assert name in made.state_dict()
         buffers[name].add_(0.5)
     assert not torch.allclose(made(frames).speech_embeds, before, atol=1e-3)
+
+
+@torch.no_grad()
+def test_each_clip_is_compared_with_what_is_ordinary_for_its_voice():
+    one, two = connector(), connector(num_voices=2)
+    names = dict(two.named_buffers())
+    two.load_state_dict(
+        {name: value.expand_as(names.get(name, value)) for name, value in one.state_dict().items()}, strict=False
+    )
+    frames = torch.randn(3, 1, 20, 12)
+    torch.testing.assert_close(two(frames).speech_tokens, one(frames).speech_tokens)
+
+    two.voice_direction.normal_()
+    two.voice_offset.fill_(0.3)
+    for buffer in two.domain.values():
+        buffer.uniform_(0.5, 1.5)
+    statistics = two.pool_statistics(torch.nn.functional.layer_norm(frames, frames.shape[-1:]), None)
+    rows = {name: [] for name in two.domain}
+    for clip in statistics:
+        high = 1 / (1 + math.exp(-float((clip * two.voice_direction).sum()) - 0.3))
+        for name, (low_voice, high_voice) in two.domain.items():
+            if name.endswith("_mean"):
+                rows[name].append((1 - high) * low_voice + high * high_voice)
+            else:
+                rows[name].append(((1 - high) * low_voice**2 + high * high_voice**2).sqrt())
+    explicit = {name: torch.stack(values) for name, values in rows.items()}
+    torch.testing.assert_close(two(frames).speech_tokens, two(frames, domain=explicit).speech_tokens)
+    assert not torch.allclose(two(frames).speech_tokens, one(frames).speech_tokens, atol=1e-3)
 
 
 @pytest.mark.parametrize("domain_of_each", [False, True])

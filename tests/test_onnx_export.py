@@ -16,6 +16,7 @@ from hf_mser.onnx_export import LabelScorer, OnnxExportError, export_onnx
 @torch.no_grad()
 def test_the_exported_module_scores_as_the_model_does(normalization):
     model = tiny_model(score_normalization=normalization, temperature=1.7)
+    model.config.label_bias = [0.1 * place for place in range(len(model.config.labels))]
     x, mask = features([120, 75, 40])
     scores, embeds = LabelScorer(model)(x, mask)
     expected = model.score_emotions(x, input_features_mask=mask) / 1.7

@@ -28,6 +28,13 @@ def test_no_number_moves_by_more_than_half_a_step_of_its_row(rows, columns, size
         assert bool(((back - matrix).abs() <= 0.5001 * step).all())
 
 
+def test_what_is_named_stays_exact():
+    measured = torch.randn(3, 2, 512) * torch.logspace(-3, 2, 512)
+    packed = pack({"mean": measured, "matrix": measured}, exact={"mean"})
+    assert torch.equal(packed["mean"], measured)
+    assert set(packed) == {"mean", "matrix", "matrix" + SCALE}
+
+
 def test_silent_rows_convolutions_and_whole_numbers_survive():
     kernel = torch.randn(16, 8, 9)
     kernel[3] = 0

@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,11 @@ import numpy as np
 import torch
 
 from hf_mser import MSERForEmotionGeneration, MSERProcessor
-from hf_mser.adaptation import PRIOR_CLIPS
+from hf_mser.adaptation import adapt_to_frames, set_domain
 from hf_mser.audio import SAMPLING_RATE, load_audio
 from hf_mser.corpora import load_corpus
 from hf_mser.evaluation.metrics import expected_calibration_error
 from hf_mser.registration import EMBEDDED_CHECKPOINT
-from hf_mser.training.tiny.domains import between, measure
 
 HANDFULS = (10, 30, 100, 300)
 DRAWS = 3
@@ -139,33 +139,35 @@ class Heard:
     @torch.no_grad()
     def __init__(self, model: Any, processor: Any, samples: list[np.ndarray]) -> None:
         self.model = model
+        self.shipped = {name: values.clone() for name, values in model.connector.domain.items()}
         self.batches = []
-        shape = (len(samples), *model.connector.statistics_mean[:, 0].shape)
-        self.means, self.stds, self.lengths = torch.zeros(shape), torch.zeros(shape), torch.zeros(len(samples))
         order = sorted(range(len(samples)), key=lambda number: len(samples[number]))
         for start in range(0, len(order), 32):
-            rows = order[start : start + 32]
+            rows = np.array(order[start : start + 32])
             features, features_mask = processor.extract_features([samples[row] for row in rows])
             frames, mask = model.encode_speech(features, features_mask)
             if mask is None:
                 mask = torch.ones(len(frames), frames.shape[2], dtype=torch.bool)
-            normed = torch.nn.functional.layer_norm(frames.float(), frames.shape[-1:])
-            self.means[rows], self.stds[rows] = model.connector.pool_statistics(normed, mask).unbind(2)
-            self.lengths[rows] = mask.sum(1).float()
             self.batches.append((rows, frames.half(), mask))
 
     @torch.no_grad()
     def scores(self, adapted_to: np.ndarray | None) -> np.ndarray:
-        """Log-likelihood of every label (clips, labels), after `hf_mser.adaptation.adapt` to some of the clips."""
-        domain = self.model.connector.domain
+        """Log-likelihood of every label (clips, labels), after adaptation to some of the clips."""
+        model = self.model
         if adapted_to is not None:
-            own = measure(self.means[adapted_to], self.stds[adapted_to], self.lengths[adapted_to])
-            domain = between(own, domain, len(adapted_to) / (len(adapted_to) + PRIOR_CLIPS))
-        scores = np.zeros((len(self.means), len(self.model.config.labels)))
+            adapt_to_frames(model, self._of(adapted_to))
+        scores = np.zeros((sum(len(rows) for rows, *_ in self.batches), len(model.config.labels)))
         for rows, frames, mask in self.batches:
-            tokens = self.model.connector(frames.float(), mask, domain).speech_tokens
-            scores[rows] = self.model.score_emotions(speech_tokens=tokens).numpy()
+            scores[rows] = model.score_emotions(speech_frames=frames.float(), speech_frames_mask=mask).numpy()
+        set_domain(model.connector, self.shipped)
+        model.config.label_bias = None
         return scores
+
+    def _of(self, clips: np.ndarray) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        for rows, frames, mask in self.batches:
+            chosen = torch.from_numpy(np.flatnonzero(np.isin(rows, clips)))
+            if len(chosen):
+                yield frames[chosen].float(), mask[chosen]
 
 
 def recall(predicted: np.ndarray, truth: np.ndarray) -> float:

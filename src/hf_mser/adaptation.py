@@ -1,25 +1,35 @@
 """Adaptation without labels: what a model takes as normal is replaced by what one's own clips sound like.
 
 Emotion is heard as a departure from the ordinary. The connector carries the ordinary of its training recordings
-as means and deviations; another language, microphone or room has others. A few dozen clips without labels are
-enough to measure them, no weight changes, and it takes seconds.
+as means and deviations; another language, microphone or room has others, and so have low and high voices. A few dozen
+clips without labels are enough to measure them, no weight changes, and it takes seconds. A label that is then still
+heard more often than others is moved half-way to the same share (in the logarithm): it is rarely the speakers' doing.
 """
 
+import math
+import random
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
 import torch
 
 from .audio import iter_windows
+from .domains import Domain, DomainMeter
 from .errors import MSERError
 
 PRIOR_CLIPS = 5.0
 """How many clips the checkpoint's own statistics weigh against the new ones, chosen on held-out training corpora."""
 
+EQUAL_SHARES = 0.5
+"""How far the labels' shares are moved towards equal ones, in the logarithm."""
+
+SHARES_PRIOR_CLIPS = 10.0
+SHARES_CLIPS, SHARES_BYTES = 300, 256 << 20
+"""The labels' shares are asked of so many clips, or of as many as this memory holds."""
+
 MIN_CLIPS = 2
-SMALLEST_DEVIATION = 1e-3
 
 
 class AdaptationError(MSERError, ValueError):
@@ -34,11 +44,15 @@ class AdaptationReport:
         clips: how many windows of audio were heard.
         seconds: their length together.
         weight: how far the statistics moved from the checkpoint's (0) to the clips' own (1).
+        high_voices: the share of high voices, where the model keeps low and high ones apart.
+        label_shares: how often each label was heard before the shares were moved.
     """
 
     clips: int
     seconds: float
     weight: float
+    high_voices: float | None = None
+    label_shares: dict[str, float] = field(default_factory=dict)
 
 
 @torch.no_grad()
@@ -72,40 +86,82 @@ def adapt(
         >>> adapt(*load_embedded(), list(noise), sampling_rate=16_000).clips
         10
     """
+    seconds = 0.0
+
+    def heard() -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        nonlocal seconds
+        for windows in _batches(_windows(clips, float(model.config.window_seconds), sampling_rate), batch_size):
+            seconds += sum(window.end - window.start for window in windows)
+            features, mask = processor.extract_features([window.samples for window in windows])
+            yield model.encode_speech(features.to(model.device), mask.to(model.device))
+
+    report = adapt_to_frames(model, heard(), prior_clips=prior_clips)
+    return replace(report, seconds=seconds)
+
+
+@torch.no_grad()
+def adapt_to_frames(
+    model: Any, heard: Iterable[tuple[torch.Tensor, torch.Tensor | None]], *, prior_clips: float = PRIOR_CLIPS
+) -> AdaptationReport:
+    """`adapt`, to what the encoder made of the clips already.
+
+    Args:
+        model: as for `adapt`.
+        heard: batches of `encode_speech`'s frames and their mask.
+        prior_clips: as for `adapt`.
+    """
     connector = model.connector
     if not connector.domain:
         raise AdaptationError(
             "This model keeps no statistics of its training recordings (normalize_frames=False): none can be adapted."
         )
-    new = {name: _Moments() for name in ("frame", "statistics")}
-    seconds = 0.0
-    for windows in _batches(_windows(clips, float(model.config.window_seconds), sampling_rate), batch_size):
-        seconds += sum(window.end - window.start for window in windows)
-        features, mask = processor.extract_features([window.samples for window in windows])
-        frames, frames_mask = model.encode_speech(features.to(model.device), mask.to(model.device))
+    meter, sample = DomainMeter(), _Sample()
+    asks_labels = hasattr(model, "score_emotions") and bool(model.config.candidate_ids)
+    for frames, mask in heard:
         if hasattr(model, "adapt_frames"):
-            frames = model.adapt_frames(frames, frames_mask)
-        frames = torch.nn.functional.layer_norm(frames.float(), frames.shape[-1:])
-        heard = frames.transpose(1, 2)
-        new["frame"].add(heard.flatten(0, 1) if frames_mask is None else heard[frames_mask.bool()])
-        new["statistics"].add(connector.pool_statistics(frames, frames_mask))
-    count = new["statistics"].count
+            frames = model.adapt_frames(frames, mask)
+        statistics = connector.pool_statistics(torch.nn.functional.layer_norm(frames.float(), frames.shape[-1:]), mask)
+        lengths = torch.full((len(frames),), frames.shape[2]) if mask is None else mask.sum(1)
+        meter.add(statistics, lengths.to(statistics), connector.voices_of(statistics))
+        if asks_labels:
+            for clip, length in enumerate(lengths.tolist()):
+                sample.add(frames[clip, :, : int(length)])
+    count = round(meter.clips)
     if count < MIN_CLIPS:
         raise AdaptationError(
             f"{count} clip(s) are too few to adapt to: give at least {MIN_CLIPS}, better 30 or more, of all emotions."
         )
-    weight = count / (count + prior_clips)
-    own = connector.domain
-    for name, moments in new.items():
-        if f"{name}_mean" in own:
-            _move(own[f"{name}_mean"], own[f"{name}_std"], moments, weight)
-    return AdaptationReport(clips=count, seconds=seconds, weight=weight)
+    set_domain(connector, meter.moved_from(connector.domain, prior_clips))
+    voices = meter.clips_of_voices.tolist()
+    return AdaptationReport(
+        clips=count,
+        seconds=0.0,
+        weight=count / (count + prior_clips),
+        high_voices=voices[1] / sum(voices) if len(voices) > 1 else None,
+        label_shares=_even_out_labels(model, sample.clips) if asks_labels else {},
+    )
 
 
-def _move(mean: torch.Tensor, std: torch.Tensor, moments: "_Moments", weight: float) -> None:
-    variance = weight * moments.variance().to(std) + (1 - weight) * std.square()
-    mean.copy_(weight * moments.mean().to(mean) + (1 - weight) * mean)
-    std.copy_(variance.sqrt().clamp(min=SMALLEST_DEVIATION))
+def set_domain(connector: Any, domain: Domain) -> None:
+    """Make this the connector's own."""
+    for name, values in connector.domain.items():
+        values.copy_(domain[name])
+
+
+def _even_out_labels(model: Any, clips: list[torch.Tensor]) -> dict[str, float]:
+    """Set the config's `label_bias` from the labels' shares among these clips, and return the shares."""
+    model.config.label_bias = None
+    heard = torch.zeros(len(model.config.labels), dtype=torch.float64)
+    for batch in _batches(clips, 16):
+        lengths = torch.tensor([clip.shape[1] for clip in batch])
+        frames = torch.nn.utils.rnn.pad_sequence([clip.transpose(0, 1) for clip in batch], batch_first=True)
+        mask = torch.arange(frames.shape[1]) < lengths[:, None]
+        scores = model.score_emotions(speech_frames=frames.transpose(1, 2), speech_frames_mask=mask.to(frames.device))
+        heard += (scores / model.config.temperature).softmax(-1).sum(0).double().cpu()
+    shares = (heard / heard.sum()).tolist()
+    strength = EQUAL_SHARES * len(clips) / (len(clips) + SHARES_PRIOR_CLIPS) * model.config.temperature
+    model.config.label_bias = [-strength * math.log(max(share, 1e-6) * len(shares)) for share in shares]
+    return dict(zip(model.config.labels, shares, strict=True))
 
 
 def _windows(clips: Iterable[Any], longest: float, sampling_rate: int | None) -> Iterator[Any]:
@@ -119,25 +175,20 @@ def _batches(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
         yield batch
 
 
-class _Moments:
-    """Mean and variance of rows that come in pieces, in double precision."""
+class _Sample:
+    """Clips drawn at random from all that come by, each with the same chance."""
 
     def __init__(self) -> None:
-        self.count = 0
-        self._sum: Any = 0.0
-        self._squares: Any = 0.0
+        self.clips: list[torch.Tensor] = []
+        self._seen, self._size, self._random = 0, 0, random.Random(0)
 
-    def add(self, rows: torch.Tensor) -> None:
-        rows = rows.double()
-        self.count += len(rows)
-        self._sum = self._sum + rows.sum(0)
-        self._squares = self._squares + rows.square().sum(0)
-
-    def mean(self) -> torch.Tensor:
-        return torch.as_tensor(self._sum / self.count)
-
-    def variance(self) -> torch.Tensor:
-        return torch.as_tensor(self._squares / self.count - self.mean().square()).clamp(min=0)
+    def add(self, clip: torch.Tensor) -> None:
+        if self._seen == 0:
+            self._size = max(10, min(SHARES_CLIPS, SHARES_BYTES // (clip.nbytes + 1)))
+        place = self._seen if self._seen < self._size else self._random.randrange(self._seen + 1)
+        self._seen += 1
+        if place < self._size:
+            self.clips[place : place + 1] = [clip.clone()]
 
 
-__all__ = ["AdaptationError", "AdaptationReport", "adapt"]
+__all__ = ["AdaptationError", "AdaptationReport", "adapt", "adapt_to_frames", "set_domain"]

@@ -45,6 +45,8 @@ class EmotionQFormerConfig(PreTrainedConfig):
             0 is the paper's form.
         statistics_rank (`int`, *optional*, defaults to 128):
             How many numbers the statistics of all layers are first brought down to.
+        num_voices (`int`, *optional*, defaults to 1):
+            2 keeps what is ordinary for low and for high voices apart, which adaptation makes use of.
         num_speech_layers (`int`, *optional*):
             How many encoder layers the mixture reads; filled in by [`MSERConfig`].
 
@@ -82,6 +84,7 @@ class EmotionQFormerConfig(PreTrainedConfig):
     num_statistics_tokens: int = 4  # [ours]
     statistics_rank: int = 128  # [ours]
     statistics_dropout: float | int = 0.3  # [ours]
+    num_voices: int = 1  # [ours]
     num_speech_layers: int = 1
 
     @property
@@ -215,6 +218,8 @@ class MSERConfig(SpeechEmotionConfig):
             The longest stretch that the pipeline reads in one piece; longer audio is cut into windows.
         freeze_speech (`bool`, *optional*, defaults to `True`):
             Whether the encoder is frozen, as in the paper.
+        label_bias (`list[float]`, *optional*):
+            What is added to each label's score: adaptation makes labels more likely that it heard too rarely.
         freeze_text (`bool`, *optional*, defaults to `True`):
             Whether the LLM is frozen, as in the paper.
         backbones (`dict`, *optional*):
@@ -253,6 +258,7 @@ class MSERConfig(SpeechEmotionConfig):
     candidate_ids: list[list[int]] | None = None
     audio_token_id: int = 0
     score_normalization: str = "sum"  # [ours]
+    label_bias: list[float] | None = None  # [ours]
     freeze_text: bool = True  # [paper]
 
     def _validate(self) -> None:
@@ -263,10 +269,25 @@ class MSERConfig(SpeechEmotionConfig):
             )
         if self.prompt.count("{audio}") != 1:
             raise MSERConfigError(f"The prompt must hold {{audio}} exactly once, but is {self.prompt!r}.")
+        voices = self.qformer_config.num_voices
+        if voices not in (1, 2):
+            raise MSERConfigError(f"num_voices={voices} must be 1 or 2.")
+        if voices == 2 and not self.qformer_config.num_statistics_tokens:
+            raise MSERConfigError("num_voices=2 needs num_statistics_tokens: statistics tell voices apart.")
+        if self.label_bias is not None and len(self.label_bias) != len(self.labels):
+            raise MSERConfigError(
+                f"label_bias has {len(self.label_bias)} entries for {len(self.labels)} labels in id2label."
+            )
         if self.candidate_ids is not None and len(self.candidate_ids) != len(self.labels):
             raise MSERConfigError(
                 f"candidate_ids has {len(self.candidate_ids)} entries for {len(self.labels)} labels in id2label."
             )
+
+    def bias_of(self, candidates: list[list[int]]) -> list[float] | None:
+        """What is added to the scores of these answers (token ids): the labels' bias, nothing for other words."""
+        bias = dict(zip(map(tuple, self.candidate_ids or []), self.label_bias or [], strict=False))
+        answers = [tuple(ids) for ids in candidates]
+        return [bias[ids] for ids in answers] if bias and all(ids in bias for ids in answers) else None
 
     def set_words(self, tokenizer: Any) -> None:
         """Tokenise the prompt and the labels with the LLM's tokenizer, and keep the ids."""

@@ -7,6 +7,7 @@ from torch import nn
 from transformers.models.blip_2.modeling_blip_2 import Blip2QFormerModel
 
 from .configuration_mser import EmotionQFormerConfig
+from .domains import NAMES, Domain
 
 
 @dataclass
@@ -36,7 +37,8 @@ class EmotionQFormer(nn.Module):
     The frames reach the LLM on two ways [ours]: the queries attend to a mixture of the layers, and the mean and
     deviation of each layer over the clip become tokens of their own: they are what carries across languages.
     The buffers `*_mean` and `*_std` describe the recordings that the connector was trained on; adaptation to
-    another domain replaces them and touches no weight.
+    another domain replaces them and touches no weight. With `num_voices=2` they are kept for low and for high voices
+    apart; `voice_direction` and `voice_offset` tell from a clip's statistics which it is.
 
     Args:
         config (`EmotionQFormerConfig`): Sizes of the Q-Former.
@@ -62,6 +64,8 @@ class EmotionQFormer(nn.Module):
     frame_std: torch.Tensor
     statistics_mean: torch.Tensor
     statistics_std: torch.Tensor
+    voice_direction: torch.Tensor
+    voice_offset: torch.Tensor
 
     def __init__(self, config: EmotionQFormerConfig, text_hidden_size: int | None = None):
         super().__init__()
@@ -70,18 +74,22 @@ class EmotionQFormer(nn.Module):
         self.query_tokens = nn.Parameter(torch.zeros(1, config.num_query_tokens, config.hidden_size))
         self.qformer = Blip2QFormerModel(config)
         layers, width = config.num_speech_layers, config.encoder_hidden_size
-        self.register_buffer("frame_mean", torch.zeros(layers, width))
-        self.register_buffer("frame_std", torch.ones(layers, width))
+        voices = () if config.num_voices == 1 else (config.num_voices,)
+        self.register_buffer("frame_mean", torch.zeros(*voices, layers, width))
+        self.register_buffer("frame_std", torch.ones(*voices, layers, width))
         heads = 1
         if config.num_statistics_tokens:
             heads = 2
-            self.register_buffer("statistics_mean", torch.zeros(layers, 2, width))
-            self.register_buffer("statistics_std", torch.ones(layers, 2, width))
+            self.register_buffer("statistics_mean", torch.zeros(*voices, layers, 2, width))
+            self.register_buffer("statistics_std", torch.ones(*voices, layers, 2, width))
             self.statistics_projection = nn.Sequential(
                 nn.Dropout(config.statistics_dropout),
                 nn.Linear(layers * 2 * width, config.statistics_rank, bias=False),
                 nn.Linear(config.statistics_rank, config.num_statistics_tokens * config.hidden_size),
             )
+        if voices:
+            self.register_buffer("voice_direction", torch.zeros(layers, 2, width))
+            self.register_buffer("voice_offset", torch.zeros(()))
         self.text_projection = None
         if text_hidden_size is not None:
             self.text_projection = nn.Linear(config.hidden_size, text_hidden_size)
@@ -91,18 +99,17 @@ class EmotionQFormer(nn.Module):
         self,
         frames: torch.Tensor,
         mask: torch.Tensor | None = None,
-        domain: dict[str, torch.Tensor] | None = None,
+        domain: Domain | None = None,
     ) -> ConnectorOutput:
         """Frames (batch, layers, time, width) and their mask (batch, time) -> tokens and embedding.
 
-        `domain` takes the place of the buffers: the same four names, for the whole batch or with a row per clip.
+        `domain` takes the place of the buffers: the same four names, for the whole batch or with a row per clip,
+        whatever its voice.
         """
-        domain = self.domain if domain is None else domain
         mixed, statistics = self._read_frames(frames, mask, domain)
         tokens = self.query_tokens.expand(frames.shape[0], -1, -1)
         of_statistics = None
         if statistics is not None:
-            statistics = (statistics - domain["statistics_mean"]) / domain["statistics_std"]
             of_statistics = self.statistics_projection(statistics.flatten(1))
             of_statistics = of_statistics.unflatten(1, (-1, self.config.hidden_size))
             tokens = torch.cat([tokens, of_statistics], dim=1)
@@ -124,25 +131,48 @@ class EmotionQFormer(nn.Module):
         )
 
     @property
-    def domain(self) -> dict[str, torch.Tensor]:
+    def domain(self) -> Domain:
         """The recordings that the connector takes as normal: mean and deviation of frames and of statistics."""
-        return dict(self.named_buffers(recurse=False))
+        return {name: buffer for name, buffer in self.named_buffers(recurse=False) if name in NAMES}
+
+    def voices_of(self, statistics: torch.Tensor) -> torch.Tensor:
+        """How low and how high the voices with these statistics (batch, layers, 2, width) are: (batch, voices)."""
+        if self.config.num_voices == 1:
+            return statistics.new_ones(len(statistics), 1)
+        high = ((statistics * self.voice_direction).flatten(1).sum(1) + self.voice_offset).sigmoid()
+        return torch.stack([1 - high, high], 1)
 
     def _read_frames(
-        self, frames: torch.Tensor, mask: torch.Tensor | None, domain: dict[str, torch.Tensor]
+        self, frames: torch.Tensor, mask: torch.Tensor | None, domain: Domain | None
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """The learned mixture of the layers, (batch, time, width), and the statistics of all layers."""
+        """The mixture of the layers, (batch, time, width), and the statistics of all: against what is ordinary."""
         mixed, statistics = [], []
         for part in pieces(frames):
             # The layers' scales differ by orders: each is normalised before anything else.
             layers = nn.functional.layer_norm(frames[part].float(), frames.shape[-1:])
+            pooled = None
             if self.config.num_statistics_tokens:
-                statistics.append(self.pool_statistics(layers, None if mask is None else mask[part]))
-            mean, std = (
-                values[part] if values.ndim == 3 else values for values in (domain["frame_mean"], domain["frame_std"])
-            )
-            mixed.append(mix_layers(layers, self.layer_weights, mean, std))
+                pooled = self.pool_statistics(layers, None if mask is None else mask[part])
+            ordinary = self._ordinary(pooled, domain, part)
+            if pooled is not None:
+                statistics.append((pooled - ordinary["statistics_mean"]) / ordinary["statistics_std"])
+            mixed.append(mix_layers(layers, self.layer_weights, ordinary["frame_mean"], ordinary["frame_std"]))
         return torch.cat(mixed), torch.cat(statistics) if statistics else None
+
+    def _ordinary(self, statistics: torch.Tensor | None, domain: Domain | None, part: slice) -> Domain:
+        """What some clips are compared with: one for all, or a row for each."""
+        if domain is not None:
+            each = domain["frame_mean"].ndim == 3
+            return {name: values[part] for name, values in domain.items()} if each else domain
+        if self.config.num_voices == 1 or statistics is None:
+            return self.domain
+        voices = self.voices_of(statistics)
+        mixed = {}
+        for name, values in self.domain.items():
+            deviation = name.endswith("_std")
+            rows = (voices @ (values.square() if deviation else values).flatten(1)).unflatten(1, values.shape[1:])
+            mixed[name] = rows.sqrt() if deviation else rows
+        return mixed
 
     def pool_statistics(self, frames: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
         """Mean and deviation over time of each normalised layer: (batch, layers, 2, width)."""

@@ -249,7 +249,8 @@ class MSERForEmotionGeneration(MSERPreTrainedModel, GenerationMixin):
             speech_frames, speech_frames_mask, speech_tokens (*optional*): Speech computed earlier.
 
         Returns:
-            `torch.Tensor` of shape `(batch, candidates)`: normalised log-likelihoods, in float32.
+            `torch.Tensor` of shape `(batch, candidates)`: normalised log-likelihoods, in float32, with the config's
+            `label_bias` if all candidates are labels.
         """
         candidates = candidate_ids if candidate_ids is not None else self.config.candidate_ids
         if not candidates or any(len(ids) == 0 for ids in candidates):
@@ -267,15 +268,16 @@ class MSERForEmotionGeneration(MSERPreTrainedModel, GenerationMixin):
         )
         normalization = normalization or self.config.score_normalization
         if normalization == "mean":
-            return scores / torch.tensor([len(ids) for ids in candidates], device=scores.device)
-        if normalization == "prior":
+            scores = scores / torch.tensor([len(ids) for ids in candidates], device=scores.device)
+        elif normalization == "prior":
             unheard = input_ids[input_ids != self.config.audio_token_id].view(len(input_ids), -1)
             if bool((unheard == unheard[:1]).all()):
                 unheard = unheard[:1]  # the same question for all: ask once
-            return scores - log_likelihoods(self.text_model, self._embed(unheard, None), candidates)
-        if normalization != "sum":
+            scores = scores - log_likelihoods(self.text_model, self._embed(unheard, None), candidates)
+        elif normalization != "sum":
             raise MSERModelError(f"normalization={normalization!r} is unknown; use 'sum', 'mean' or 'prior'.")
-        return scores
+        bias = self.config.bias_of(candidates)
+        return scores if bias is None else scores + torch.tensor(bias, device=scores.device)
 
     # -- generation -------------------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ A checkpoint is packed to be small on disk and on its way there. It is unpacked 
 whatever type the model is loaded in.
 """
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 
 import torch
 
@@ -13,8 +13,10 @@ SMALLEST = 1024
 """Tensors of fewer numbers are kept in half precision: they weigh nothing, and some of them weigh in a lot."""
 
 
-def pack(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def pack(weights: Mapping[str, torch.Tensor], exact: Container[str] = ()) -> dict[str, torch.Tensor]:
     """Large matrices as integers from -127 to 127 and one scale per row; all else in half precision.
+
+    What `exact` names is kept as it is: measured quantities, whose small values say as much as the large ones.
 
     Example:
 
@@ -31,7 +33,7 @@ def pack(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     ```"""
     packed = {}
     for name, tensor in weights.items():
-        if not tensor.is_floating_point():
+        if name in exact or not tensor.is_floating_point():
             packed[name] = tensor
         elif tensor.ndim < 2 or tensor.numel() < SMALLEST:
             packed[name] = tensor.half()

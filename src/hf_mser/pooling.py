@@ -83,6 +83,10 @@ class SpeechPooling(nn.Module):
         """The recordings that the model takes as normal: mean and deviation of their frames."""
         return dict(self.named_buffers(recurse=False))
 
+    def voices_of(self, statistics: torch.Tensor) -> torch.Tensor:
+        """All clips have the same voice here: ones (batch, 1)."""
+        return statistics.new_ones(len(statistics), 1)
+
     def pool_statistics(self, frames: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
         """Mean and deviation over time of each normalised layer: (batch, layers, 2, width)."""
         return pool_statistics(frames, mask)

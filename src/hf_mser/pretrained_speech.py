@@ -151,7 +151,8 @@ class SpeechEmotionModel(PreTrainedModel):
             weights = self.state_dict() if state_dict is None else state_dict
             state_dict = {name: tensor for name, tensor in weights.items() if not self._is_backbone(name)}
         if packed:
-            state_dict = pack(self.state_dict() if state_dict is None else state_dict)
+            measured = {name for name, _ in self.named_buffers()}
+            state_dict = pack(self.state_dict() if state_dict is None else state_dict, exact=measured)
         if kwargs.get("is_main_process", True):
             write_code(save_directory, self.name_or_path, self.entry_files)
         self.config.connector_only = connector_only

@@ -10,7 +10,7 @@ from torch import nn
 
 from hf_mser.configuration_mser import SpeechLengthError
 from hf_mser.emotions import EMOTIONS, SYNONYMS
-from hf_mser.training.tiny import clips, distillation, domains, words
+from hf_mser.training.tiny import clips, distillation, words
 from hf_mser.training.tiny.calibration import HeldOut, calibration_figures, fit_temperature, recall
 from hf_mser.training.tiny.distillation import distil, new_student
 from hf_mser.training.tiny.hearing import EVERY, hear
@@ -19,6 +19,7 @@ from hf_mser.training.tiny.lessons import Lessons
 from hf_mser.training.tiny.recipe import DecoderRecipe, EncoderRecipe, TinyRecipe, TinyRecipeError
 from hf_mser.training.tiny.recording import recorded
 from hf_mser.training.tiny.teacher import Teacher, pass_through
+from hf_mser.training.tiny.voice_gate import voice_gate
 from hf_mser.training.tiny.voices import another_voice
 
 PROMPT = "{audio} The speaker sounds"
@@ -56,16 +57,20 @@ def test_a_short_lesson_lowers_the_decoders_loss(tokenizer):
     assert not any(parameter.requires_grad for parameter in decoder.parameters())
 
 
-def test_a_domain_is_what_numpy_says_of_all_frames():
-    random = np.random.default_rng(0)
-    frames = [random.normal(2.0, 3.0, (count, 1, 4)) for count in (5, 9, 30)]
-    means = torch.tensor(np.stack([own.mean(0) for own in frames]))
-    stds = torch.tensor(np.stack([own.std(0) for own in frames]))
-    domain = domains.measure(means, stds, torch.tensor([5.0, 9.0, 30.0]))
-    everything = np.concatenate(frames)
-    np.testing.assert_allclose(domain["frame_mean"], everything.mean(0), rtol=1e-5)
-    np.testing.assert_allclose(domain["frame_std"], everything.std(0), rtol=1e-5)
-    np.testing.assert_allclose(domain["statistics_mean"][:, 0], means.mean(0), rtol=1e-5)
+def test_the_voice_gate_tells_high_from_low_and_says_nothing_where_nobody_knows():
+    generator = torch.Generator().manual_seed(0)
+    high = torch.arange(80) % 2 == 0
+    statistics = torch.randn(80, 2, 2, 30, generator=generator)
+    statistics[high, 1, 0, :5] += 3.0
+    genders = [None if clip > 60 else ("female" if told else "male") for clip, told in enumerate(high)]
+    direction, offset = voice_gate(statistics, genders)
+    share = ((statistics * direction).flatten(1).sum(1) + offset).sigmoid()
+    unheard = share[61:]
+    assert ((unheard > 0.5) == high[61:]).float().mean() > 0.8
+    assert (share[:61] > 0.5).tolist() == high[:61].tolist()
+    silent, nothing = voice_gate(statistics, [None] * 80)
+    assert not silent.any()
+    assert float(nothing) == 0
 
 
 def test_recording_conditions_repeat_with_their_seed_and_keep_power_positive():

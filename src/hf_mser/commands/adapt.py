@@ -31,6 +31,11 @@ def run(arguments: argparse.Namespace) -> int:
         f"{100 * report.weight:.0f} % of the way. Saved to {arguments.output}",
         file=sys.stderr,
     )
+    if report.high_voices is not None:
+        print(f"High voices: {report.high_voices:.0%}, low voices: {1 - report.high_voices:.0%}", file=sys.stderr)
+    if report.label_shares:
+        shares = ", ".join(f"{label} {share:.0%}" for label, share in report.label_shares.items())
+        print(f"Heard before the shares were moved half-way to equal ones: {shares}", file=sys.stderr)
     return int(bool(unread))
 
 

@@ -16,10 +16,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
+from ...adaptation import PRIOR_CLIPS, set_domain
+from ...domains import DomainMeter
 from ...evaluation.metrics import expected_calibration_error
 from .clips import Clip, emotions_of
 from .connecting import Listener, train_connector
-from .domains import Domain, measure
 from .hearing import HeardClips
 from .recipe import ConnectorRecipe, DecoderRecipe
 
@@ -67,14 +68,12 @@ def answers_of_held_out_corpora(
         known = np.unique(emotion[(corpus != name) & (emotion >= 0)])
         asked = own[np.isin(emotion[own], known)]
         heard = versions[0]
-        lengths = torch.from_numpy(heard.lengths[own]).float()
-        here = measure(heard.means[torch.from_numpy(own)], heard.stds[torch.from_numpy(own)], lengths)
-        answer = HeldOut(
-            str(name),
-            _ask(listener, heard, asked, None),
-            _ask(listener, heard, asked, here),
-            torch.tensor(emotion[asked]),
-        )
+        scores = _ask(listener, heard, asked)
+        connector, meter, clips_here = listener.connector, DomainMeter(), torch.from_numpy(own)
+        statistics = torch.stack([heard.means[clips_here], heard.stds[clips_here]], 2)
+        meter.add(statistics, torch.from_numpy(heard.lengths[own]), connector.voices_of(statistics))
+        set_domain(connector, meter.moved_from(connector.domain, PRIOR_CLIPS))
+        answer = HeldOut(str(name), scores, _ask(listener, heard, asked), torch.tensor(emotion[asked]))
         answers.append(answer)
         log(
             {
@@ -116,7 +115,7 @@ def recall(scores: Tensor, truth: Tensor) -> float:
 
 
 @torch.no_grad()
-def _ask(listener: Listener, heard: HeardClips, clips: np.ndarray, domain: Domain | None) -> Tensor:
+def _ask(listener: Listener, heard: HeardClips, clips: np.ndarray) -> Tensor:
     scores = torch.zeros(len(clips), len(listener.names))
     for places in np.array_split(np.argsort(heard.lengths[clips]), max(1, len(clips) // BATCH)):
         frames = [
@@ -126,6 +125,6 @@ def _ask(listener: Listener, heard: HeardClips, clips: np.ndarray, domain: Domai
         lengths = torch.tensor([len(own) for own in frames])
         padded = nn.utils.rnn.pad_sequence(frames, batch_first=True).float().transpose(1, 2)
         mask = torch.arange(padded.shape[2])[None] < lengths[:, None]
-        log_probs, _ = listener(padded, mask, domain)
+        log_probs, _ = listener(padded, mask)
         scores[torch.from_numpy(places)] = log_probs[:, listener.names].log_softmax(1)
     return scores

@@ -26,12 +26,13 @@ QUIETEST = 1e-10
 
 @dataclass(frozen=True)
 class Clip:
-    """One utterance: where it comes from, and its emotion's number (-1: none of the seven)."""
+    """One utterance: where it comes from, its emotion's number (-1: none of the seven), and the speaker's gender."""
 
     corpus: str
     speaker: str
     emotion: int
     name: str
+    gender: str | None = None
 
 
 class Spectra:
@@ -68,7 +69,7 @@ def prepare_spectra(corpora: Sequence[Path], folder: Path) -> None:
             for row in load_corpus(path):
                 emotion = -1 if row["emotion"] is None else int(row["emotion"])
                 name = os.path.basename(row["audio"]["path"] or "")
-                clips.append(Clip(row["corpus"], f"{row['corpus']}/{row['speaker']}", emotion, name))
+                clips.append(Clip(row["corpus"], f"{row['corpus']}/{row['speaker']}", emotion, name, row["gender"]))
                 spectra = log_mel(torch.from_numpy(load_audio(row["audio"])))
                 file.write(spectra.half().numpy().tobytes())
                 starts.append(position)

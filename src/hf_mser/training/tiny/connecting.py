@@ -13,12 +13,14 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from ...configuration_mser import EmotionQFormerConfig
 from ...connector import EmotionQFormer
+from ...domains import stacked
 from ...emotions import EMOTIONS
 from ...objectives.contrastive import EmotionContrastive
 from .clips import Clip, balanced, emotions_of
-from .domains import Views, measure, stacked
+from .domains import Views, measure
 from .hearing import HeardClips
 from .recipe import ConnectorRecipe, DecoderRecipe
+from .voice_gate import voice_gate
 from .words import first_token_shares, word_log_probs
 
 LONGEST_FRAMES = 50  # of those kept: four seconds
@@ -38,6 +40,7 @@ def connector_config(recipe: ConnectorRecipe, width: int, layers: int) -> Emotio
         num_statistics_tokens=recipe.num_statistics_tokens,
         statistics_rank=recipe.statistics_rank,
         statistics_dropout=recipe.statistics_dropout,
+        num_voices=2,
         hidden_dropout_prob=recipe.dropout,
         attention_probs_dropout_prob=recipe.dropout,
     )
@@ -90,7 +93,8 @@ def train_connector(
     connector = EmotionQFormer(connector_config(recipe, width, layers), decoder.config.hidden_size)
     nn.init.normal_(connector.query_tokens, std=0.02)
     for name, tensor in lessons.world.items():
-        getattr(connector, name).copy_(tensor)
+        getattr(connector, name).copy_(tensor)  # for low and for high voices alike: nothing has been adapted yet
+    connector.voice_direction, connector.voice_offset = lessons.voice_gate
     listener = Listener(connector, decoder, tokenizer, prompt).train()
     contrastive = EmotionContrastive(margin=recipe.contrastive_margin)
     shares = first_token_shares(decoder_recipe, tokenizer)
@@ -152,6 +156,8 @@ class _Lessons:
         self.place = np.full(len(clips), -1)
         self.place[chosen] = np.arange(len(chosen))
         lengths = [torch.from_numpy(version.lengths[chosen]).float() for version in versions]
+        statistics = torch.stack([versions[0].means[own], versions[0].stds[own]], 2)
+        self.voice_gate = voice_gate(statistics, [clips[int(clip)].gender for clip in chosen])
         self.world = measure(versions[0].means[own], versions[0].stds[own], lengths[0])
         self.views = [
             Views(version.means[own], version.stds[own], length, corpus[chosen], speaker[chosen], self.world)

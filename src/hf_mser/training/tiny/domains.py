@@ -10,10 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-SMALLEST_DEVIATION = 1e-3
-NAMES = ("frame_mean", "frame_std", "statistics_mean", "statistics_std")
-
-Domain = dict[str, Tensor]
+from ...domains import Domain, DomainMeter, between
 
 
 def measure(means: Tensor, stds: Tensor, frames: Tensor) -> Domain:
@@ -23,33 +20,9 @@ def measure(means: Tensor, stds: Tensor, frames: Tensor) -> Domain:
         >>> sorted(measure(torch.zeros(3, 1, 4), torch.ones(3, 1, 4), torch.ones(3)))
         ['frame_mean', 'frame_std', 'statistics_mean', 'statistics_std']
     """
-    weights = (frames / frames.sum()).double()[:, None, None]
-    means, stds = means.double(), stds.double()
-    frame_mean = (means * weights).sum(0)
-    square = ((stds.square() + means.square()) * weights).sum(0)
-    statistics = torch.stack([means, stds], 2)
-    domain = {
-        "frame_mean": frame_mean,
-        "frame_std": (square - frame_mean.square()).clamp(min=SMALLEST_DEVIATION**2).sqrt(),
-        "statistics_mean": statistics.mean(0),
-        "statistics_std": statistics.std(0, correction=0).clamp(min=SMALLEST_DEVIATION),
-    }
-    return {name: tensor.float() for name, tensor in domain.items()}
-
-
-def between(own: Domain, prior: Domain, weight: float) -> Domain:
-    """`own` with `weight`, the rest `prior`: means and variances are mixed."""
-    mixed = {}
-    for kind in ("frame", "statistics"):
-        mean, std = f"{kind}_mean", f"{kind}_std"
-        mixed[mean] = weight * own[mean] + (1 - weight) * prior[mean]
-        mixed[std] = (weight * own[std].square() + (1 - weight) * prior[std].square()).sqrt()
-    return mixed
-
-
-def stacked(domains: list[Domain]) -> Domain:
-    """One domain per clip, as the connector takes them."""
-    return {name: torch.stack([domain[name] for domain in domains]) for name in NAMES}
+    meter = DomainMeter()
+    meter.add(torch.stack([means, stds], 2), frames)
+    return meter.domain()
 
 
 class Views:
