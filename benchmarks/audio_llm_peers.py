@@ -38,7 +38,7 @@ PEERS = ("Qwen2Audio", "Voxtral", "GraniteSpeech", "WhisperForAudioClassificatio
 AUDIO_TOKEN = 3
 
 
-def peer(name: str, shape: Shape, clips: Sequence[Path]) -> Callable[[], Any]:
+def peer(name: str, shape: Shape, clips: Sequence[Path], dtype: torch.dtype = torch.float32) -> Callable[[], Any]:
     """A contestant: from the clips to the peer's answers."""
     torch.manual_seed(0)
     return {
@@ -46,17 +46,17 @@ def peer(name: str, shape: Shape, clips: Sequence[Path]) -> Callable[[], Any]:
         "Voxtral": _voxtral,
         "GraniteSpeech": _granite_speech,
         "WhisperForAudioClassification": _whisper_classifier,
-    }[name](shape, clips)
+    }[name](shape, clips, dtype)
 
 
-def _qwen2_audio(shape: Shape, clips: Sequence[Path]) -> Callable[[], Any]:
+def _qwen2_audio(shape: Shape, clips: Sequence[Path], dtype: torch.dtype) -> Callable[[], Any]:
     encoder = Qwen2AudioEncoderConfig(num_mel_bins=80, **SPEECH_SHAPES[shape.speech])
     config = Qwen2AudioConfig(
         audio_config=encoder.to_dict(),
         text_config=Qwen2Config(**_text(shape)).to_dict(),
         audio_token_index=AUDIO_TOKEN,
     )
-    model = Qwen2AudioForConditionalGeneration(config).eval()
+    model = Qwen2AudioForConditionalGeneration(config).eval().to(dtype)
     extractor = WhisperFeatureExtractor(feature_size=80)
 
     def run() -> Any:
@@ -64,13 +64,17 @@ def _qwen2_audio(shape: Shape, clips: Sequence[Path]) -> Callable[[], Any]:
         frames = (int(inputs.attention_mask[0].sum()) - 1) // 2 + 1
         prompt = _prompt(shape, len(clips), (frames - 2) // 2 + 1)
         return _generate(
-            model, shape, prompt, input_features=inputs.input_features, feature_attention_mask=inputs.attention_mask
+            model,
+            shape,
+            prompt,
+            input_features=inputs.input_features.to(dtype),
+            feature_attention_mask=inputs.attention_mask,
         )
 
     return run
 
 
-def _voxtral(shape: Shape, clips: Sequence[Path]) -> Callable[[], Any]:
+def _voxtral(shape: Shape, clips: Sequence[Path], dtype: torch.dtype) -> Callable[[], Any]:
     sizes = SPEECH_SHAPES[shape.speech]
     encoder = VoxtralEncoderConfig(
         num_mel_bins=80,
@@ -83,19 +87,19 @@ def _voxtral(shape: Shape, clips: Sequence[Path]) -> Callable[[], Any]:
     config = VoxtralConfig(
         audio_config=encoder.to_dict(), text_config=LlamaConfig(**text).to_dict(), audio_token_id=AUDIO_TOKEN
     )
-    model = VoxtralForConditionalGeneration(config).eval()
+    model = VoxtralForConditionalGeneration(config).eval().to(dtype)
     extractor = WhisperFeatureExtractor(feature_size=80)
     stacked = sizes["encoder_ffn_dim"] // sizes["d_model"]  # frames that become one token
 
     def run() -> Any:
         features = extractor(_read(clips), sampling_rate=16_000, return_tensors="pt").input_features
         prompt = _prompt(shape, len(clips), 1500 // stacked)
-        return _generate(model, shape, prompt, input_features=features)
+        return _generate(model, shape, prompt, input_features=features.to(dtype))
 
     return run
 
 
-def _granite_speech(shape: Shape, clips: Sequence[Path]) -> Callable[[], Any]:
+def _granite_speech(shape: Shape, clips: Sequence[Path], dtype: torch.dtype) -> Callable[[], Any]:
     sizes, queries = SPEECH_SHAPES[shape.speech], QFORMER_SHAPES[shape.qformer]
     heads = sizes["encoder_attention_heads"]
     encoder = GraniteSpeechEncoderConfig(
@@ -116,7 +120,7 @@ def _granite_speech(shape: Shape, clips: Sequence[Path]) -> Callable[[], Any]:
         audio_token_index=AUDIO_TOKEN,
         has_lora_adapter=False,
     )
-    model = GraniteSpeechForConditionalGeneration(config).eval()
+    model = GraniteSpeechForConditionalGeneration(config).eval().to(dtype)
     extractor = WhisperFeatureExtractor(feature_size=80)
 
     def run() -> Any:
@@ -125,20 +129,19 @@ def _granite_speech(shape: Shape, clips: Sequence[Path]) -> Callable[[], Any]:
         pairs = mel.shape[2] // 2
         features = mel[..., : 2 * pairs].transpose(1, 2).reshape(len(clips), pairs, 160)
         tokens = -(-pairs // config.window_size) * (config.window_size // config.downsample_rate)
-        return _generate(model, shape, _prompt(shape, len(clips), tokens), input_features=features)
+        return _generate(model, shape, _prompt(shape, len(clips), tokens), input_features=features.to(dtype))
 
     return run
 
 
-def _whisper_classifier(shape: Shape, clips: Sequence[Path]) -> Callable[[], Any]:
-    model = WhisperForAudioClassification(
-        WhisperConfig(num_mel_bins=80, num_labels=7, **SPEECH_SHAPES[shape.speech])
-    ).eval()
+def _whisper_classifier(shape: Shape, clips: Sequence[Path], dtype: torch.dtype) -> Callable[[], Any]:
+    model = WhisperForAudioClassification(WhisperConfig(num_mel_bins=80, num_labels=7, **SPEECH_SHAPES[shape.speech]))
+    model = model.eval().to(dtype)
     extractor = WhisperFeatureExtractor(feature_size=80)
 
     def run() -> Any:
         features = extractor(_read(clips), sampling_rate=16_000, return_tensors="pt").input_features
-        return model(features).logits.softmax(-1)
+        return model(features.to(dtype)).logits.softmax(-1)
 
     return run
 

@@ -50,9 +50,9 @@ class PlainComposition:
     def _answer(self, paths: Sequence[Path]) -> list[str]:
         clips = [soundfile.read(path, dtype="float32")[0] for path in paths]
         features = self.feature_extractor(clips, sampling_rate=16_000, return_tensors="pt").input_features
-        frames = self.encoder(features).last_hidden_state
-        speech = self.connector(frames[:, None]).speech_tokens
+        frames = self.encoder(features.to(self.encoder.dtype)).last_hidden_state
         embed = self.text_model.get_input_embeddings()
+        speech = self.connector(frames[:, None]).speech_tokens.to(embed.weight.dtype)
         rows = (len(clips), -1, -1)
         prompt = torch.cat([embed(self.before).expand(rows), speech, embed(self.after).expand(rows)], dim=1)
         written = self.text_model.generate(
@@ -70,4 +70,4 @@ def padded_encoder(model: MSERForEmotionGeneration) -> torch.nn.Module:
     """Transformers' own Whisper encoder with the weights of an MSER model's encoder."""
     encoder = WhisperEncoder(model.config.speech_config).eval()
     encoder.load_state_dict(model.speech_encoder.state_dict())
-    return encoder
+    return encoder.to(model.speech_encoder.dtype)

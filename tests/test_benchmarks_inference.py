@@ -83,6 +83,22 @@ def test_every_label_takes_one_token_and_an_end(benchmark, tiny):
     assert [len(ids) for ids in config.candidate_ids] == [2] * 7
 
 
+def test_the_cost_model_counts_every_stage_and_runs_every_peer(benchmark, tmp_path):
+    arguments = ["--tiny", "--rounds", "1", "--dtype", "float32", "bfloat16", "--output", str(tmp_path)]
+    benchmark("cost_model").main(arguments)
+    results = json.loads((tmp_path / "cost_model.json").read_text(encoding="utf-8"))
+    stages = [row for row in results["stages"] if row["dtype"] == "float32"]
+    assert [row["stage"] for row in stages] == ["decode + log-mel", "encoder", "Q-Former", "scoring", "end to end"]
+    assert stages[-1]["flop"] == pytest.approx(sum(row["flop"] for row in stages[:-1]))
+    assert all(row["ratio"] == pytest.approx(row["seconds"] / row["floor_seconds"]) for row in stages)
+    peers = ["plain composition", "Qwen2Audio", "Voxtral", "GraniteSpeech", "WhisperForAudioClassification"]
+    assert [(row["peer"], row["dtype"]) for row in results["peers"]] == [
+        (name, dtype) for dtype in ("float32", "bfloat16") for name in peers
+    ]
+    assert [row["target"] for row in results["peers"][:5]] == [8, 5, 5, 5, None]
+    assert (tmp_path / "cost_model.md").read_text(encoding="utf-8").count("░" * 10) == 8
+
+
 def test_the_import_brings_no_forbidden_module(benchmark, tmp_path):
     benchmark("import_time").main(["--rounds", "1", "--clock", "cpu", "--output", str(tmp_path)])
     results = json.loads((tmp_path / "import_time.json").read_text(encoding="utf-8"))

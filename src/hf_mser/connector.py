@@ -193,7 +193,7 @@ def pool_statistics(frames: torch.Tensor, mask: torch.Tensor | None) -> torch.Te
     weights = frames.new_ones(frames.shape[0], frames.shape[2]) if mask is None else mask.to(frames.dtype)
     weights = (weights / weights.sum(1, keepdim=True))[:, None, None]
     mean = weights @ frames
-    variance = weights @ (frames - mean).square()
+    variance = weights @ (frames - mean).square_()
     return torch.cat([mean, (variance + 1e-5).sqrt()], dim=2)
 
 

@@ -68,7 +68,7 @@ def tree_log_likelihoods(
         position_ids=tree.position_ids.expand(batch, -1),
         past_key_values=cache,
         use_cache=cache is not None,
-        logits_to_keep=len(tree.read) + 1,
+        logits_to_keep=_places(length - 1, length + len(tree.read), prefix.device),
     ).logits.float()
     # Picked first, normalised afterwards: the vocabulary is large.
     steps = logits[:, tree.predicted_at, tree.predicted] - logits.logsumexp(-1)[:, tree.predicted_at]
@@ -80,7 +80,8 @@ def row_log_likelihoods(
 ) -> torch.Tensor:
     """The cached prefix repeated for each candidate: needs no custom mask, costs memory."""
     batch = prefix.shape[0]
-    outputs = text_model(inputs_embeds=prefix, past_key_values=cache, use_cache=True, logits_to_keep=1)
+    last = _places(prefix.shape[1] - 1, prefix.shape[1], prefix.device)
+    outputs = text_model(inputs_embeds=prefix, past_key_values=cache, use_cache=True, logits_to_keep=last)
     first = outputs.logits.float().log_softmax(-1)  # (batch, 1, vocabulary)
     longest = max(len(ids) for ids in candidates)
     if longest == 1:
@@ -108,8 +109,18 @@ def row_log_likelihoods(
 
 def _prefill(text_model: PreTrainedModel, embeds: torch.Tensor) -> Any:
     cache = DynamicCache(config=text_model.config)
-    text_model(inputs_embeds=embeds, past_key_values=cache, use_cache=True, logits_to_keep=1)
+    nothing = _places(0, 0, embeds.device)
+    text_model(inputs_embeds=embeds, past_key_values=cache, use_cache=True, logits_to_keep=nothing)
     return cache
+
+
+def _places(start: int, end: int, device: torch.device) -> torch.Tensor:
+    """Positions whose logits are wanted, by number.
+
+    The last n, as a count, would be a slice that lies scattered in memory: the product with the head, which is large,
+    would then be taken clip by clip.
+    """
+    return torch.arange(start, end, device=device)
 
 
 def _repeat(cache: Any, rows: int, times: int) -> None:
