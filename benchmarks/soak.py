@@ -8,6 +8,7 @@ clips with an error, damaged ones without, and the memory at the beginning and a
 """
 
 import argparse
+import itertools
 import json
 import os
 import signal
@@ -15,7 +16,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -46,8 +46,8 @@ def soak(folder: Path, count: int, cap_mb: int) -> dict:
     command = [sys.executable, "-m", "hf_mser.cli", "predict", str(folder / "clips"), "--format", "jsonl"]
     command = ["bash", "-c", f'ulimit -v {cap_mb * 1024}; exec "$@"', "-", *command, "--output", str(output)]
     begin = time.perf_counter()
-    first = watch(command, lambda: journal.exists() and journal.read_bytes().count(b"\n") > count // 2)
-    second = watch(command, lambda: False)
+    first = watch(command, journal, count // 2)
+    second = watch(command, journal, None)
     records = [json.loads(line) for line in output.read_text(encoding="utf-8").splitlines()]
     names = [str(path) for path in sorted((folder / "clips").iterdir())]
     wrong = [record["input"] for record in records if ("error" in record) != (Path(record["input"]).name in damaged)]
@@ -87,15 +87,17 @@ def write_clips(folder: Path, count: int) -> set[str]:
     return damaged
 
 
-def watch(command: list[str], enough: Callable[[], bool]) -> dict:
-    """Run until the end or until `enough()`, then SIGKILL; memory early on and at the end."""
-    memory = []
+def watch(command: list[str], journal: Path, enough: int | None) -> dict:
+    """Run until the end, or until so many clips are done and then SIGKILL; memory and pace early on and at the end."""
+    memory, done = [], [(time.perf_counter(), 0)]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
         while process.poll() is None:
             memory.append(_resident_mb(process.pid))
-            if enough():
+            if journal.exists():
+                done.append((time.perf_counter(), journal.read_bytes().count(b"\n")))
+            if enough is not None and done[-1][1] > enough:
                 process.send_signal(signal.SIGKILL)
-            time.sleep(0.2)
+            time.sleep(0.5)
     held = [value for value in memory if value > 200]  # before that it still imports
     quarter = max(1, len(held) // 4)
     return {
@@ -103,7 +105,16 @@ def watch(command: list[str], enough: Callable[[], bool]) -> dict:
         "peak_mb": max(held, default=0.0),
         "second_quarter_mb": float(np.median(held[quarter : 2 * quarter] or [0.0])),
         "last_quarter_mb": float(np.median(held[-quarter:] or [0.0])),
+        "clips_per_second_by_third": _paces([entry for entry in done if entry[1]]),
     }
+
+
+def _paces(done: list[tuple[float, int]]) -> list[float]:
+    """Clips per second in the first, second and last third of a run, from times and counts."""
+    if len(done) < 4:
+        return []
+    marks = [done[round(part * (len(done) - 1) / 3)] for part in range(4)]
+    return [(end[1] - start[1]) / (end[0] - start[0]) for start, end in itertools.pairwise(marks)]
 
 
 def _resident_mb(pid: int) -> float:
