@@ -5,6 +5,7 @@ position table is cut to the clip. In a batch of mixed lengths nothing behind a 
 features and the first convolution's output are zeroed there, and attention is masked.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -65,14 +66,9 @@ class TrueLengthWhisperEncoder(WhisperEncoder):
         `adapters`, if given, has `before(layer, hidden)` and `after(layer, hidden)`.
         """
         attention_mask = self.attention_mask(hidden, frames_mask)
-        states = {first: hidden}
-        for index in range(first, last):
-            if adapters is not None:
-                hidden = adapters.before(index, hidden)
-            hidden = self.layers[index](hidden, attention_mask)
-            if adapters is not None:
-                hidden = adapters.after(index, hidden)
-            states[index + 1] = hidden
+        states = layer_states(
+            lambda index, state: self.layers[index](state, attention_mask), hidden, first, last, adapters
+        )
         if last == len(self.layers) and not self.ends_early:
             states[last] = self.layer_norm(states[last])
         return states
@@ -99,3 +95,27 @@ class TrueLengthWhisperEncoder(WhisperEncoder):
             hidden = nn.functional.gelu(self.conv1(features * mask[:, None])) * mask[:, None]
         hidden = nn.functional.gelu(self.conv2(hidden)).transpose(1, 2)
         return hidden, None if mask is None else mask[:, ::2]
+
+
+def layer_states(
+    layer: Callable[[int, torch.Tensor], torch.Tensor],
+    hidden: torch.Tensor,
+    first: int,
+    last: int,
+    adapters: Any = None,
+) -> dict[int, torch.Tensor]:
+    """Hidden state `first`, and all that the layers up to `last` make of it with their adapters, by number.
+
+    Example:
+        >>> layer_states(lambda index, state: state + index, torch.tensor(0.0), 1, 3)
+        {1: tensor(0.), 2: tensor(1.), 3: tensor(3.)}
+    """
+    states = {first: hidden}
+    for index in range(first, last):
+        if adapters is not None:
+            hidden = adapters.before(index, hidden)
+        hidden = layer(index, hidden)
+        if adapters is not None:
+            hidden = adapters.after(index, hidden)
+        states[index + 1] = hidden
+    return states

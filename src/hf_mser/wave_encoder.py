@@ -12,6 +12,7 @@ from transformers.masking_utils import create_bidirectional_mask
 from transformers.models.auto import AutoModel
 
 from .errors import MSERError
+from .speech_encoder import layer_states
 
 PARTS = ("feature_extractor", "feature_projection", "encoder")
 
@@ -105,15 +106,12 @@ class TrueLengthWaveEncoder(nn.Module):
         `adapters`, if given, has `before(layer, hidden)` and `after(layer, hidden)`.
         """
         options = self._attention(hidden, frames_mask)
-        states = {first: hidden}
-        for index in range(first, last):
-            if adapters is not None:
-                hidden = adapters.before(index, hidden)
-            output = self.layers[index](hidden, **options)
-            hidden = output[0] if isinstance(output, tuple) else output
-            if adapters is not None:
-                hidden = adapters.after(index, hidden)
-            states[index + 1] = hidden
+
+        def layer(index: int, state: torch.Tensor) -> torch.Tensor:
+            output = self.layers[index](state, **options)
+            return output[0] if isinstance(output, tuple) else output
+
+        states = layer_states(layer, hidden, first, last, adapters)
         if last == self.config.num_hidden_layers and self.normalises_last:
             states[last] = self.model.encoder.layer_norm(states[last])
         return states

@@ -24,6 +24,10 @@ from hf_mser.training.tiny.voices import another_voice
 
 PROMPT = "{audio} The speaker sounds"
 
+needs_muon = pytest.mark.skipif(
+    not hasattr(torch.optim, "Muon"), reason="the distillation needs torch 2.9 or later (torch.optim.Muon)"
+)
+
 
 @pytest.fixture(scope="module")
 def tokenizer():
@@ -161,6 +165,7 @@ def test_lessons_are_the_same_from_wherever_one_goes_on(school):
     assert not torch.equal(Lessons(recipe, spectra, 1)[0][0], whole[0][0])
 
 
+@needs_muon
 def test_the_learner_steps_as_the_optimizers_do_and_its_copy_follows():
     torch.manual_seed(0)
     learner = Learner(nn.Sequential(nn.Conv1d(3, 4, 2), nn.Flatten(), nn.Linear(4, 2)), EncoderRecipe(weight_decay=0.1))
@@ -182,6 +187,7 @@ def test_the_learner_steps_as_the_optimizers_do_and_its_copy_follows():
         assert torch.equal(learner.ready().get_parameter(name), weight.bfloat16())
 
 
+@needs_muon
 def test_the_student_comes_close_to_the_teacher_and_goes_on_where_it_was_stopped(school, tmp_path, monkeypatch):
     _, recipe, spectra, teacher = school
     monkeypatch.setattr(distillation, "SAVED_EVERY", 20)
