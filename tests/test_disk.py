@@ -123,17 +123,29 @@ def test_a_read_only_and_then_a_full_disk_are_named_and_nothing_is_lost(home, wh
         assert [path.name for path in (tmp_path / "kept" / name).iterdir()] == ["out"]
 
 
-BEGUN = {"predict": "out.partial", "evaluate": "out/parts/*/*.jsonl", "prepare": "out/.prepare/journal.jsonl"}
+FINISHED = {"predict": "out.partial", "evaluate": "out/parts/*/*.jsonl", "prepare": "out/.prepare/journal.jsonl"}
+"""Where each command keeps a line for every finished clip."""
+EARLY, LATE = 3, 28
 
 
 def held_in_the_middle(mser: ForkedMser, home: Path, name: str, folder: Path) -> int:
-    """Start a command and stop it for a while when it has begun to write."""
-    process = mser.start(command(home, name, folder / "out"))
-    while not any(path.read_bytes().count(b"\n") > 2 for path in folder.glob(BEGUN[name])):
-        state = Path(f"/proc/{process}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0]
-        assert state != "Z", mser.wait()
-    os.kill(process, signal.SIGSTOP)
-    return process
+    """Start a command and stop it for a while when it has done some clips and has others before it."""
+
+    def finished() -> int:
+        return sum(path.read_bytes().count(b"\n") for path in folder.glob(FINISHED[name]))
+
+    for _ in range(10):  # on a crowded machine a command may be done before anybody looks
+        process = mser.start(command(home, name, folder / "out"))
+        stat = Path(f"/proc/{process}/stat")
+        while finished() < EARLY and stat.read_text(encoding="ascii").rpartition(")")[2].split()[0] != "Z":
+            pass
+        os.kill(process, signal.SIGSTOP)
+        if EARLY <= finished() < LATE:
+            return process
+        os.kill(process, signal.SIGKILL)
+        mser.wait()
+        subprocess.run(["rm", "-rf", *map(str, folder.glob("out*"))], check=True)
+    raise AssertionError(f"{name} could not be stopped in the middle")
 
 
 @pytest.mark.parametrize("name", ["predict", "evaluate", "prepare"])
