@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 
-from hf_mser.objectives import IdleObjectiveWarning
+from hf_mser.objectives import CrossEntropy, IdleObjectiveWarning, SpeakerAdversary
 from hf_mser.training.arguments import MSERTrainingArguments, TrainingArgumentsError
 from hf_mser.training.trainer import MSERTrainer
 
@@ -83,6 +83,13 @@ def test_evaluation_scores_the_words_as_the_model_does(train, clips):
     assert answers.label_ids.tolist() == [0, 1, 2, 3, 0, 1]
     right = (scores.argmax(1) == batch["emotion_id"]).float().mean().item()
     assert answers.metrics["test_WA"] == pytest.approx(right)
+
+
+def test_evaluation_has_no_dropout_in_what_the_objective_learns(train):
+    objective = CrossEntropy() + SpeakerAdversary(hidden_size=8, dropout=0.5)
+    trainer = train(max_steps=1, trainer_options={"objective": objective})
+    first, second = (trainer.evaluate()["eval_loss"] for _ in range(2))
+    assert first == second
 
 
 @pytest.mark.parametrize("accumulated", [2, 4])

@@ -1,4 +1,4 @@
-"""Two processes (gloo): pairs over both have the gradient of one process with the batch of both."""
+"""Two processes (gloo) learn as one process with the batch of both: the model, and what objectives learn themselves."""
 
 import json
 import os
@@ -12,9 +12,11 @@ import torch
 
 EMBEDDINGS = """
 import json, sys
+sys.path.insert(0, sys.argv[3])
 import torch, torch.distributed as dist
 from hf_mser.objectives import CrossEntropy, EmotionContrastive, SupervisedContrastive
 from hf_mser.training.steps import StepLoss
+from learned_scale import LearnedScale
 from types import SimpleNamespace
 
 folder, batches_each = sys.argv[1], int(sys.argv[2])
@@ -37,7 +39,8 @@ def outputs_of(batch):
     kept = batch["labels"] != -100
     return SimpleNamespace(speech_embeds=embeds, loss=(losses * kept).sum() / kept.sum())
 
-objective = 2.0 * EmotionContrastive(margin=-0.5) + 0.5 * SupervisedContrastive() + CrossEntropy()
+learned = LearnedScale()
+objective = 2.0 * EmotionContrastive(margin=-0.5) + 0.5 * SupervisedContrastive() + CrossEntropy() + 3.0 * learned
 step = StepLoss(objective, batches, lambda batch: vars(outputs_of(batch)))
 total = 0.0
 for position, batch in enumerate(batches):
@@ -48,7 +51,7 @@ for position, batch in enumerate(batches):
     total += loss.detach()
 dist.all_reduce(total)
 if rank == 0:
-    gradients = {name: weight.grad for name, weight in network.named_parameters()}
+    gradients = {name: weight.grad for name, weight in [*network.named_parameters(), *learned.named_parameters()]}
     torch.save({"loss": total / world, "gradients": gradients}, f"{folder}/two.pt")
 dist.destroy_process_group()
 """
@@ -60,7 +63,9 @@ import pickle, torch, torch.distributed as dist
 from hf_mser.modeling_mser import MSERForEmotionGeneration
 from hf_mser.processing_mser import MSERProcessor
 from hf_mser.training.arguments import MSERTrainingArguments
+from hf_mser.objectives import CrossEntropy, EmotionContrastive, SpeakerAdversary
 from hf_mser.training.trainer import MSERTrainer
+from learned_scale import LearnedScale
 
 folder, accumulated = sys.argv[1], int(sys.argv[2])
 model = MSERForEmotionGeneration.from_pretrained(f"{folder}/model")
@@ -73,11 +78,17 @@ args = MSERTrainingArguments(
     max_grad_norm=0.0, standardize_clips=0, use_cpu=True,
     disable_tqdm=True, save_strategy="steps", save_steps=2, seed=1,
 )
-trainer = MSERTrainer(model, args, train_dataset=clips, eval_dataset=clips[:13], processing_class=processor)
+own = SpeakerAdversary(hidden_size=8, dropout=0.0) + LearnedScale()
+objective = EmotionContrastive() + CrossEntropy() + own
+trainer = MSERTrainer(
+    model, args, objective=objective, train_dataset=clips, eval_dataset=clips[:13], processing_class=processor
+)
+first = {name: weight.detach().clone() for name, weight in objective.named_parameters()}
 trainer.train(resume_from_checkpoint=sys.argv[4:] == ["resume"])
 metrics = trainer.evaluate()
 if args.process_index == 0:
     torch.save(model.state_dict(), f"{folder}/weights{processes}.pt")
+    torch.save({"first": first, "last": dict(objective.named_parameters())}, f"{folder}/objective{processes}.pt")
     curve = [entry for entry in trainer.state.log_history if "loss" in entry]
     json.dump({"curve": curve, "metrics": metrics}, open(f"{folder}/log{processes}.json", "w"))
 masks = torch.rand(4)
@@ -124,6 +135,8 @@ def launch(script, *arguments, processes=2):
 def test_gradients_of_two_halves_equal_those_of_the_whole(tmp_path, batches_each):
     from types import SimpleNamespace
 
+    from learned_scale import LearnedScale
+
     from hf_mser.objectives import CrossEntropy, EmotionContrastive, SupervisedContrastive
 
     torch.manual_seed(0)
@@ -131,18 +144,19 @@ def test_gradients_of_two_halves_equal_those_of_the_whole(tmp_path, batches_each
     x, y, z = torch.randn(16, 6), torch.arange(16) % 3, torch.arange(16) % 5 % 2
     labels = torch.where(torch.rand(16) < 0.4, -100, y)  # unevenly many targets on the two sides
     torch.save({"weights": network.state_dict(), "x": x, "y": y, "z": z, "labels": labels}, tmp_path / "data.pt")
-    launch(EMBEDDINGS, tmp_path, batches_each)
+    launch(EMBEDDINGS, tmp_path, batches_each, Path(__file__).parent)
     two = torch.load(tmp_path / "two.pt")
 
     embeds = network(x)
     kept = labels != -100
     cross_entropy = ((embeds.sum(1) - 1).square() * kept).sum() / kept.sum()
     outputs = SimpleNamespace(speech_embeds=embeds, loss=cross_entropy)
-    objective = 2.0 * EmotionContrastive(margin=-0.5) + 0.5 * SupervisedContrastive() + CrossEntropy()
+    learned = LearnedScale()
+    objective = 2.0 * EmotionContrastive(margin=-0.5) + 0.5 * SupervisedContrastive() + CrossEntropy() + 3.0 * learned
     loss, _ = objective(outputs, {"emotion_id": y, "language_id": z})
     loss.backward()
     assert two["loss"].item() == pytest.approx(loss.item(), abs=1e-5)
-    for name, weight in network.named_parameters():
+    for name, weight in [*network.named_parameters(), *learned.named_parameters()]:
         torch.testing.assert_close(two["gradients"][name], weight.grad, atol=1e-5, rtol=1e-5)
 
 
@@ -169,6 +183,10 @@ def test_two_processes_train_as_one(make_model, clips, tmp_path):
     weights_one, weights_two = (torch.load(tmp_path / f"weights{n}.pt") for n in (1, 2))
     for name, weight in weights_one.items():
         torch.testing.assert_close(weights_two[name], weight, atol=1e-5, rtol=1e-4)
+    own_one, own_two = (torch.load(tmp_path / f"objective{n}.pt") for n in (1, 2))
+    for name, weight in own_one["last"].items():  # the speaker classifier and the scale have learned, and alike
+        assert (weight - own_one["first"][name]).abs().max() > 1e-6, name
+        torch.testing.assert_close(own_two["last"][name], weight, atol=1e-6, rtol=1e-4)
     assert not torch.equal(torch.load(tmp_path / "dropout0.pt"), torch.load(tmp_path / "dropout1.pt"))
     last_loss = two["curve"][-1]["loss"]
     launch(TRAINER, tmp_path, accumulated, here, "resume")  # from step 2

@@ -35,7 +35,7 @@ class RunStart(TrainerCallback):
             self._check_sampler(trainer)
             weights = trainer._resumed_from / "objective.pt"
             if weights.is_file():
-                trainer.criterion.load_state_dict(torch.load(weights, map_location=args.device, weights_only=True))
+                trainer.criterion.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         for _, term in self.trainer.criterion.terms():

@@ -52,6 +52,7 @@ class StepLoss:
         self._totals = [self._total_items(term) for _, term in self.over_clips]
         self._random_states: list[Any] = []
         self._gradients: list[dict[str, Tensor]] = []
+        self._learned: list[tuple[Tensor, Tensor]] = []  # what terms over pairs learn themselves, and its gradient
         self._pairs_value: Tensor | None = None
         self._pairs_parts: dict[str, Tensor] = {}
         if len(batches) > 1 and self.over_pairs:
@@ -102,9 +103,10 @@ class StepLoss:
         if not self._gradients:
             fields = {name: gather_rows(getattr(outputs, name)) for name in self._reads()}
             return self._evaluate_pairs(fields)
-        surrogate = torch.stack(
-            [(getattr(outputs, name).float() * gradient).sum() for name, gradient in self._gradients[position].items()]
-        ).sum()
+        cached = [(getattr(outputs, name).float(), gradient) for name, gradient in self._gradients[position].items()]
+        if position == 0:  # the gradient of a whole step: once is enough
+            cached += self._learned
+        surrogate = torch.stack([(value * gradient).sum() for value, gradient in cached]).sum()
         if self._pairs_value is None:
             raise ValueError("Gradients were cached without a value.")
         value = self._pairs_value / len(self.batches)
@@ -122,11 +124,12 @@ class StepLoss:
         with torch.enable_grad():
             loss, parts = self._evaluate_pairs(whole)
             names = self._reads()
-            flat = torch.autograd.grad(
-                loss, [leaf[name] for leaf in leaves for name in names], allow_unused=True, materialize_grads=True
-            )
-        per_batch = iter(flat)
-        self._gradients = [{name: next(per_batch) for name in names} for _ in leaves]
+            learned = [weight for _, term in self.over_pairs for weight in term.parameters() if weight.requires_grad]
+            embedded = [leaf[name] for leaf in leaves for name in names]
+            flat = torch.autograd.grad(loss, [*embedded, *learned], allow_unused=True, materialize_grads=True)
+        rest = iter(flat)
+        self._gradients = [{name: next(rest) for name in names} for _ in leaves]
+        self._learned = list(zip(learned, rest, strict=True))
         self._pairs_value, self._pairs_parts = loss.detach(), parts
 
     def _evaluate_pairs(self, fields: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:

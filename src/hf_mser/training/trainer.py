@@ -244,6 +244,7 @@ class MSERTrainer(Trainer):
         return_outputs: bool = False,
         num_items_in_batch: Any = None,
     ) -> Any:
+        self.criterion.train(model.training)  # it may have dropout of its own
         if not model.training:
             outputs = model(**self._model_inputs(inputs))
             loss, _ = self.criterion(outputs, inputs)
