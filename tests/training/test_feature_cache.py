@@ -12,7 +12,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hf_mser.training.feature_keys import clip_key
+from hf_mser.modeling_mser import MSERForEmotionGeneration
+from hf_mser.processing_mser import MSERProcessor
+from hf_mser.training.feature_keys import clip_key, encoder_key
 from hf_mser.training.features import FeatureCacheWarning, FrozenFeatureCache
 from hf_mser.training.shards import FRAMES, INDEX
 
@@ -171,3 +173,21 @@ def test_a_key_is_of_the_content_and_not_of_the_name(tmp_path):
     ones, zeros = torch.ones(4).numpy(), torch.zeros(4).numpy()
     assert clip_key({"array": ones, "sampling_rate": 16_000}) != clip_key({"array": zeros, "sampling_rate": 16_000})
     assert clip_key({"array": ones, "sampling_rate": 16_000}) != clip_key({"array": ones, "sampling_rate": 8_000})
+
+
+def test_an_encoder_has_the_same_key_wherever_it_lies_and_another_where_it_hears_differently(make_model, tmp_path):
+    model, processor = make_model()
+    key = encoder_key(model, processor)
+    model.save_pretrained(tmp_path / "stage1")
+    processor.save_pretrained(tmp_path / "stage1")
+    again = MSERForEmotionGeneration.from_pretrained(tmp_path / "stage1")
+    assert (
+        encoder_key(again, MSERProcessor.from_pretrained(tmp_path / "stage1")) == key
+    )  # stage 2 reads stage 1's cache
+    model.config.speech_config._name_or_path = "elsewhere"
+    assert encoder_key(model, processor) == key
+    processor.feature_extractor.hop_length = 80
+    assert encoder_key(model, processor) != key
+    processor.feature_extractor.hop_length = 160
+    next(model.speech_encoder.parameters()).data[0] += 1.0
+    assert encoder_key(model, processor) != key

@@ -13,6 +13,9 @@ from typing import Any
 import numpy as np
 import torch
 
+PROVENANCE = ("_name_or_path", "auto_map")
+"""Entries of configs that say where something came from: a copy elsewhere, or a saved model, hears the same."""
+
 
 def clip_key(audio: Any) -> str:
     """The hash of a clip's content: of its file's bytes, or of its samples and rate.
@@ -43,7 +46,7 @@ def _file_key(path: str, modified: int, size: int) -> str:
 
 
 def encoder_key(model: Any, processor: Any) -> str:
-    """A hash of everything that the frames depend on besides the clip.
+    """A hash of everything that the frames depend on besides the clip: equal for equal encoders, wherever they lie.
 
     Example:
         >>> key = encoder_key(model, processor)  # doctest: +SKIP
@@ -53,11 +56,15 @@ def encoder_key(model: Any, processor: Any) -> str:
         "speech_layers": list(model.config.frozen_layer_indices),
         "frames_per_token": getattr(model.config, "frames_per_token", 1),
         "pad_to_30s": getattr(model.config, "pad_to_30s", False),
-        "encoder": model.config.speech_config.to_dict(),
-        "extractor": processor.feature_extractor.to_dict(),
+        "encoder": _without_provenance(model.config.speech_config.to_dict()),
+        "extractor": _without_provenance(processor.feature_extractor.to_dict()),
     }
     digest.update(json.dumps(settings, sort_keys=True, default=str).encode())
     for name, tensor in sorted(model.frozen_speech().items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)} ".encode())
         digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
+
+
+def _without_provenance(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in settings.items() if name not in PROVENANCE}
