@@ -23,65 +23,39 @@ RECIPES = Path(__file__).parents[2] / "training" / "recipes"
 
 
 @pytest.fixture
-def corpus(clips, tmp_path) -> Path:
-    """The tones as an audio folder: speakers s0 to s2 train, s3 validates, s4 tests."""
-    folder = tmp_path / "tones"
-    folder.mkdir()
-    splits = {"s0": "train", "s1": "train", "s2": "train", "s3": "validation", "s4": "test"}
-    with (folder / "metadata.jsonl").open("w", encoding="utf-8") as lines:
-        for row in clips:
-            path = Path(row["audio"]["path"])
-            shutil.copy(path, folder / path.name)
-            known = {key: row[key] for key in ("emotion", "speaker", "language", "duration")}
-            line = {"file_name": path.name, **known, "split": splits[row["speaker"]], "licence": "CC0-1.0"}
-            lines.write(json.dumps(line) + "\n")
-    return folder
-
-
-@pytest.fixture
-def content(corpus, tmp_path) -> dict:
+def classifier(content, tmp_path) -> dict:
+    """The recipe of the tones for a classifier with EDRL's objectives."""
     return {
-        "name": "tones",
-        "output_dir": str(tmp_path / "run"),
+        **content,
         "model": {
             "kind": "classification",
             "speech": str(save_whisper(tmp_path / "whisper")),
-            "labels": ["neutral", "happy", "sad", "angry"],
+            "labels": content["model"]["labels"],
             "settings": {"adapted_layers": 1, "frames_per_token": 2},
-        },
-        "data": {
-            "train": [{"corpus": str(corpus), "split": "train"}],
-            "validation": [{"corpus": str(corpus), "split": "validation"}],
-            "test": [{"corpus": str(corpus), "split": "test"}],
         },
         "objective": [
             {"name": "cross_entropy"},
             {"name": "supcon", "temperature": 0.2},
             {"name": "speaker_adversarial", "weight": 0.3, "schedule": "ramp", "hidden_size": 8},
         ],
-        "cache": {"folder": str(tmp_path / "cache"), "max_gigabytes": 0.01},
         "training": {
+            **content["training"],
             "max_steps": 30,
             "lr_scheduler_type": "constant",
-            "eval_strategy": "steps",
             "eval_steps": 15,
-            "save_strategy": "steps",
             "save_steps": 15,
-            "logging_steps": 1,
             "per_device_train_batch_size": 12,  # 2 languages x 2 emotions (each has two of its own) x 3 clips
             "languages_per_batch": 2,
             "emotions_per_batch": 2,
             "learning_rate": 1e-2,
-            "use_cpu": True,
             "report_to": "none",
-            "disable_tqdm": True,
         },
     }
 
 
-def test_a_recipe_becomes_a_classifier_and_resumes_exactly(content, corpus, tmp_path, capsys):
+def test_a_recipe_becomes_a_classifier_and_resumes_exactly(classifier, corpus, tmp_path, capsys):
     recipe = tmp_path / "tones.yaml"
-    recipe.write_text(yaml.safe_dump(content), encoding="utf-8")
+    recipe.write_text(yaml.safe_dump(classifier), encoding="utf-8")
     assert main(["train", str(recipe)]) == 0
     printed = capsys.readouterr()
     assert "test/tones: n 8, WA" in printed.out
@@ -112,7 +86,7 @@ def test_a_recipe_becomes_a_classifier_and_resumes_exactly(content, corpus, tmp_
     assert max(scores, key=scores.__getitem__) == row["emotion"]
 
     shutil.rmtree(run / "checkpoint-30")
-    train_recipe(parse_recipe({**content, "resume": True}))
+    train_recipe(parse_recipe({**classifier, "resume": True}))
     resumed = json.loads((run / "history.json").read_text(encoding="utf-8"))
     assert [e["loss"] for e in resumed if "loss" in e] == [e["loss"] for e in steps]
     model = MSERForEmotionClassification.from_pretrained(run)
@@ -120,26 +94,11 @@ def test_a_recipe_becomes_a_classifier_and_resumes_exactly(content, corpus, tmp_
     assert model(**inputs).logits.shape == (1, 4)
 
 
-def test_a_generation_model_trains_with_the_same_terms(content, backbones):
-    content["model"] = {
-        "speech": str(backbones / "speech"),
-        "text": str(backbones / "text"),
-        "qformer": None,
-        "labels": content["model"]["labels"],
-        "qformer_config": {
-            "hidden_size": 16,
-            "num_hidden_layers": 2,
-            "num_attention_heads": 2,
-            "intermediate_size": 32,
-            "num_query_tokens": 4,
-            "embedding_size": 8,
-        },
-        "settings": {"prompt": "{audio} emotion ? {labels} :"},
-    }
-    content["training"] |= {"max_steps": 2, "eval_strategy": "no", "save_strategy": "no"}
-    content["training"] |= {"load_best_model_at_end": False, "gradient_accumulation_steps": 2}
-    content["training"]["per_device_train_batch_size"] = 6
-    train_recipe(parse_recipe(content))
+def test_a_generation_model_trains_with_the_same_terms(classifier, content):
+    shorter = {"max_steps": 2, "eval_strategy": "no", "save_strategy": "no", "load_best_model_at_end": False}
+    accumulated = {"per_device_train_batch_size": 6, "gradient_accumulation_steps": 2}
+    training = {**classifier["training"], **shorter, **accumulated}
+    train_recipe(parse_recipe({**classifier, "model": content["model"], "training": training}))
     history = json.loads((Path(content["output_dir"]) / "history.json").read_text(encoding="utf-8"))
     for name in ("loss/supcon", "loss/speaker", "loss/cross_entropy"):
         assert history[0][name] > 0
@@ -159,21 +118,21 @@ def test_the_recipes_name_what_there_is():
         load_recipe(RECIPES / "ablation" / f"{name}.yaml")
 
 
-def test_mistakes_in_a_classifiers_recipe_are_named(content):
+def test_mistakes_in_a_classifiers_recipe_are_named(classifier):
     with pytest.raises(RecipeError, match="a classifier has no LLM"):
-        parse_recipe({**content, "model": {**content["model"], "text": "llm"}})
+        parse_recipe({**classifier, "model": {**classifier["model"], "text": "llm"}})
     with pytest.raises(RecipeError, match="name a `speech` encoder"):
-        parse_recipe({**content, "model": {"kind": "classification"}})
+        parse_recipe({**classifier, "model": {"kind": "classification"}})
     with pytest.raises(RecipeError, match="set lora_rank in"):
-        parse_recipe({**content, "lora": {"speech": {"r": 2}}})
+        parse_recipe({**classifier, "lora": {"speech": {"r": 2}}})
 
 
-def test_people_are_numbered_by_corpus_and_strangers_count_only_in_evaluation(content, clips):
+def test_people_are_numbered_by_corpus_and_strangers_count_only_in_evaluation(classifier, clips):
     rows = [{"speaker": "1", "corpus": corpus, "language": "de"} for corpus in ("a", "b", "a")]
     assert identities(rows, "speaker") == {"a/1": 0, "b/1": 1}
     assert identities(rows, "language") == {"de": 0}
-    _, processor = build_model(parse_recipe(content).model)
-    labels = content["model"]["labels"]
+    _, processor = build_model(parse_recipe(classifier).model)
+    labels = classifier["model"]["labels"]
     collator = EmotionCollator(processor, labels, ids={"speaker": {"s0": 7}})
     known, stranger = clips[0], clips[1]
     assert collator([known])["speaker_id"].tolist() == [7]

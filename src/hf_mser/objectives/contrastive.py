@@ -69,15 +69,8 @@ class EmotionContrastive(Objective):
         self.reduction = reduction
 
     def forward(self, outputs: Any, batch: Mapping[str, Any]) -> tuple[Tensor, Parts]:
-        embeds, emotions = required(outputs, "speech_embeds"), emotion_ids(batch)
-        if embeds.ndim != 2 or len(embeds) != len(emotions):
-            raise ObjectiveError(
-                f"contrastive: {len(emotions)} class ids for embeddings of shape {tuple(embeds.shape)}; "
-                "there must be one embedding (a row) for each class id."
-            )
-        labelled = emotions != UNLABELLED
-        emotions = emotions[labelled]
-        similarity = cosine_similarities(embeds[labelled])
+        embeds, emotions, _ = labelled_clips("contrastive", outputs, batch)
+        similarity = cosine_similarities(embeds)
         agree = emotions[:, None] == emotions[None, :]
         positive = agree.clone().fill_diagonal_(False)
         negative = ~agree
@@ -123,6 +116,26 @@ class EmotionContrastive(Objective):
             f"margin={self.margin}, positive_weight={self.positive_weight}, "
             f"negative_weight={self.negative_weight}, reduction={self.reduction!r}"
         )
+
+
+def labelled_clips(name: str, outputs: Any, batch: Mapping[str, Any]) -> tuple[Tensor, Tensor, Tensor]:
+    """What clips are compared by: the embeddings and class ids of the labelled ones, and which of the batch they are.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> batch = {"emotion_id": torch.tensor([3, UNLABELLED])}
+        >>> embeds, emotions, labelled = labelled_clips("mine", SimpleNamespace(speech_embeds=torch.eye(2)), batch)
+        >>> embeds.tolist(), emotions.tolist(), labelled.tolist()
+        ([[1.0, 0.0]], [3], [True, False])
+    """
+    embeds, emotions = required(outputs, "speech_embeds"), emotion_ids(batch)
+    if embeds.ndim != 2 or len(embeds) != len(emotions):
+        raise ObjectiveError(
+            f"{name}: {len(emotions)} class ids for embeddings of shape {tuple(embeds.shape)}; there must be one "
+            "embedding (a row) for each class id."
+        )
+    labelled = emotions != UNLABELLED
+    return embeds[labelled], emotions[labelled], labelled
 
 
 def cosine_similarities(embeds: Tensor) -> Tensor:

@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from .base import UNLABELLED, Objective, ObjectiveError, Parts, emotion_ids, required
-from .contrastive import IdleObjectiveWarning, cosine_similarities, mean_where
+from .base import Objective, ObjectiveError, Parts
+from .contrastive import IdleObjectiveWarning, cosine_similarities, labelled_clips, mean_where
 from .registry import register
 
 
@@ -58,15 +58,8 @@ class SupervisedContrastive(Objective):
         self.ids = () if language_weight == 1 else ("language",)
 
     def forward(self, outputs: Any, batch: Mapping[str, Any]) -> tuple[Tensor, Parts]:
-        embeds, emotions = required(outputs, "speech_embeds"), emotion_ids(batch)
-        if embeds.ndim != 2 or len(embeds) != len(emotions):
-            raise ObjectiveError(
-                f"supcon: {len(emotions)} class ids for embeddings of shape {tuple(embeds.shape)}; there must be one "
-                "embedding (a row) for each class id."
-            )
-        labelled = emotions != UNLABELLED
-        emotions = emotions[labelled]
-        similarity = cosine_similarities(embeds[labelled])
+        embeds, emotions, labelled = labelled_clips("supcon", outputs, batch)
+        similarity = cosine_similarities(embeds)
         itself = torch.eye(len(emotions), dtype=torch.bool, device=emotions.device)
         positive = (emotions[:, None] == emotions[None, :]) & ~itself
         weights = positive * self._language_weights(batch, labelled, similarity)
