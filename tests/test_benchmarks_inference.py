@@ -95,6 +95,7 @@ def test_the_cost_model_counts_every_stage_and_runs_every_peer(benchmark, tmp_pa
     assert [(row["peer"], row["dtype"]) for row in results["peers"]] == [
         (name, dtype) for dtype in ("float32", "bfloat16") for name in peers
     ]
+    assert [row["shortcut"] for row in results["shortcuts"]] == ["scoring, bfloat16", "scoring, linear maps in int8"]
     assert [row["target"] for row in results["peers"][:5]] == [8, 5, 5, 5, None]
     assert (tmp_path / "cost_model.md").read_text(encoding="utf-8").count("░" * 10) == 8
 
