@@ -1,9 +1,10 @@
-"""What a disk refuses, said so that it can be mended: which file, why, and that nothing is lost."""
+"""What a disk refuses, said so that it can be mended; and files that one process alone may write."""
 
 import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import IO, Any
 
 from .errors import MSERError
 
@@ -45,3 +46,18 @@ def writing(path: str | os.PathLike) -> Iterator[None]:
         raise
     except OSError as error:
         raise OutputError(refusal(error, path)) from error
+
+
+def claim(file: IO[Any], output: str | os.PathLike) -> None:
+    """Make an open file this process' own until it is closed; a kill gives it back.
+
+    Two programs with one output would undo each other's work: the second gets an [`OutputError`] that names `output`.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise OutputError(f"{os.fspath(output)}: another process is writing here; wait for it to end.") from error

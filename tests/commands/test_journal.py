@@ -135,3 +135,19 @@ def test_a_place_where_nothing_can_be_written(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="cannot be written"):
         write(tmp_path / "file", clips_in(tmp_path / "clips"), Predictor())
+
+
+def test_one_output_has_one_writer_and_what_a_kill_left_aside_goes(tmp_path):
+    clips = clips_in(tmp_path / "clips")
+
+    def interrupting(part):
+        for number, entry in enumerate(Predictor()(part)):
+            if number == 1:
+                with pytest.raises(OutputError, match=r"out\.partial: another process is writing here"):
+                    write(tmp_path, clips, Predictor())
+            yield entry
+
+    (tmp_path / ".out.part").write_text("half of it", encoding="utf-8")
+    expected = write(tmp_path / "whole", clips, Predictor())
+    assert write(tmp_path, clips, interrupting) == expected
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["clips", "out", "whole"]

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from hf_mser.audio import load_audio
 from hf_mser.corpora import Clip, CorpusError, CorpusNotFoundError, load_corpus
 from hf_mser.corpora.prepare import _file_names, prepare
+from hf_mser.disk import OutputError
 from hf_mser.emotions import UnknownLabelError
 
 KILLS = int(os.environ.get("HF_MSER_TEST_KILLS", "3"))
@@ -405,7 +406,7 @@ def test_only_one_preparation_at_a_time_writes_into_a_folder(tmp_path, write_cli
     (tmp_path / "out/.prepare").mkdir(parents=True)
     with (tmp_path / "out/.prepare/lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(CorpusError, match="another process is writing here"):
+        with pytest.raises(OutputError, match="another process is writing here"):
             prepare("emodb", source, tmp_path / "out")
     assert prepare("emodb", source, tmp_path / "out").clips == 2
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..disk import writing
+from ..disk import claim, writing
 from .inputs import NamedClip
 
 Record = dict[str, Any]
@@ -52,17 +52,22 @@ def write_resumably(
             for clip, record in zip(part, predict(part), strict=True):
                 with writing(journal.path):
                     journal.write(clip, record)
+        _write_whole(target, lambda file: render(file, journal.records()))
     finally:
         journal.close()
-    aside = target.with_name(f".{target.name}.{os.getpid()}")
+    with writing(target):
+        journal.path.unlink()
+
+
+def _write_whole(target: Path, write: Callable[[Any], None]) -> None:
+    aside = target.with_name(f".{target.name}.part")
     with writing(target):
         try:
             with open(aside, "w", encoding="utf-8", newline="") as file:
-                render(file, journal.records())
+                write(file)
             os.replace(aside, target)
         finally:
             aside.unlink(missing_ok=True)
-        journal.path.unlink()
 
 
 class _Journal:
@@ -78,6 +83,7 @@ class _Journal:
         """Open for writing behind the whole parts that are there, and say how many clips they hold."""
         mode = "r+b" if self.path.exists() else "w+b"
         self._file = open(self.path, mode)  # noqa: SIM115 - closed by close()
+        claim(self._file, self.path)
         if self._file.readline(len(self.head) + 2) != self.head.encode() + b"\n":
             self._file.seek(0)
             self._file.truncate()

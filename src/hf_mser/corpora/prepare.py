@@ -22,9 +22,9 @@ from contextlib import contextmanager
 from dataclasses import asdict, replace
 from itertools import groupby
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from ..disk import writing
+from ..disk import claim, writing
 from .conversion import Done, Job, Journal, Piece, convert_all
 from .definition import Clip, Corpus, Expected, Problem, Reader
 from .loading import corpora_root
@@ -168,23 +168,11 @@ def _claimed(output: Path) -> Iterator[None]:
     (output / WORK).mkdir(parents=True, exist_ok=True)
     (output / CLIPS).mkdir(exist_ok=True)
     with (output / WORK / "lock").open("w") as lock:
-        lock_folder(lock, output)
+        claim(lock, output)
         # The list of clips goes first: from here on the folder does not look finished until it is.
         for name in (METADATA, CHECKSUMS, REPORT):
             (output / name).unlink(missing_ok=True)
         yield
-
-
-def lock_folder(lock: IO[str], output: Path) -> None:
-    """Two programs in one folder would sweep each other's clips away. A kill releases the lock."""
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        return
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise CorpusError(f"{output}: another process is writing here; wait for it to end.") from error
 
 
 def _file_names(clips: Sequence[Clip]) -> dict[str, str]:

@@ -28,8 +28,8 @@ from typing import Any
 
 from ..corpora.conversion import die_with_parent, worker_context
 from ..corpora.metadata import CHECKSUMS
-from ..corpora.prepare import lock_folder
 from ..corpora.schema import SPLITS
+from ..disk import claim
 from ..evaluation.files import remove_leftovers
 from .card import card
 from .filter import FilterRules
@@ -182,7 +182,7 @@ def claimed(output: Path, plan: dict[str, Any]) -> Iterator[None]:
     except OSError as error:
         raise M5SERError(f"{output}: the folder cannot be made ({error.strerror}); choose another.") from error
     with (output / WORK / "lock").open("w") as lock:
-        lock_folder(lock, output)
+        claim(lock, output)
         for folder in (output, output / WORK, output / WORK / "units", *sorted(output.glob("data/*"))):
             remove_leftovers(folder)
         store(held, _json(plan))
