@@ -115,7 +115,7 @@ def test_from_a_dataset_to_a_report_and_two_pictures(english, tmp_path, capsys):
     (output / "report.md").unlink()
     (output / "report.md").mkdir()
     assert main(["m5ser", "analyse", str(folder)]) == 2
-    assert f"{output} could not be written (Is a directory)" in capsys.readouterr().err
+    assert f"{output / 'report.md'} cannot be written (Is a directory)" in capsys.readouterr().err
 
 
 def test_a_dataset_without_translations_cannot_be_compared(english, tmp_path):

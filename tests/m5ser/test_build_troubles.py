@@ -101,7 +101,7 @@ def test_a_disk_that_is_full_and_then_has_room_again(english, tmp_path, contents
         pytest.skip(f"no mounts in a namespace of one's own here: {ended.stderr.strip()}")
     assert (seen / "first.rc").read_text() == "2\n"
     complaint = (seen / "first.err").read_text()
-    assert "could not be written (No space left on device)" in complaint
+    assert "cannot be written (No space left on device)" in complaint
     assert "Traceback" not in complaint
     left = [Path(line).name for line in (seen / "first.files").read_text().splitlines()]
     assert "SHA256SUMS" not in left

@@ -13,12 +13,13 @@ from typing import Any
 
 import numpy as np
 
+from ..disk import writing
 from ..evaluation.files import write_json, write_text
 from .build import BUILD
 from .figures import distributions, spectrogram_map
 from .loading import finished_folder
 from .measures import CONTOURS, Measured, measure_dataset
-from .shards import M5SERError, written
+from .shards import M5SERError
 from .survival import classifier, contour_agreement, distances
 
 REPORT, NUMBERS = "report.md", "analysis.json"
@@ -49,7 +50,7 @@ def analyse(folder: str | Path, output: str | Path | None = None) -> dict[str, A
         "classifier": classifier(clips),
         "distances": distances(clips),
     }
-    with written(output):
+    with writing(output):
         distributions(clips, output / "distributions.png")
         spectrogram_map(clips, output / "spectrograms.png")
         write_json(output / NUMBERS, numbers)

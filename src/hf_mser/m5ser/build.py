@@ -30,10 +30,10 @@ from ..corpora.conversion import die_with_parent, worker_context
 from ..corpora.metadata import CHECKSUMS
 from ..corpora.schema import SPLITS
 from ..disk import claim
-from ..evaluation.files import remove_leftovers
+from ..evaluation.files import remove_leftovers, write_bytes
 from .card import card
 from .filter import FilterRules
-from .shards import M5SERError, store
+from .shards import M5SERError
 from .sources import Source, read_sources
 from .stages import WORK, Entry, Unit, generate, read_entry, save, sift
 from .translate import LANGUAGES, translator
@@ -185,7 +185,7 @@ def claimed(output: Path, plan: dict[str, Any]) -> Iterator[None]:
         claim(lock, output)
         for folder in (output, output / WORK, output / WORK / "units", *sorted(output.glob("data/*"))):
             remove_leftovers(folder)
-        store(held, _json(plan))
+        write_bytes(held, _json(plan))
         yield
 
 
@@ -288,10 +288,10 @@ def finish(
         CARD: card(facts, dropped).encode(),
     }
     for name, content in texts.items():
-        store(output / name, content)
+        write_bytes(output / name, content)
     sums = {name: hashlib.sha256(content).hexdigest() for name, content in texts.items()}
     sums |= {name: file["sha256"] for name, file in files.items()}
-    store(output / CHECKSUMS, "".join(f"{digest}  {name}\n" for name, digest in sorted(sums.items())).encode())
+    write_bytes(output / CHECKSUMS, "".join(f"{digest}  {name}\n" for name, digest in sorted(sums.items())).encode())
     shutil.rmtree(output / WORK)
     return _result(output, facts)
 

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from ..audio import SAMPLING_RATE, load_audio
-from .shards import M5SERError, read_shard, store
+from ..evaluation.files import write_bytes
+from .shards import M5SERError, read_shard
 
 CONTOURS = {
     "pitch": "F0semitoneFrom27.5Hz_sma3nz",
@@ -52,7 +53,7 @@ def measure_dataset(folder: Path, shards: list[str], cache: Path) -> Measured:
         path = cache / f"{name.removeprefix('data/').replace('/', '-')}.npz"
         if not path.is_file():
             extract = extract or extractor()
-            store(path, _packed(folder / name, extract))
+            write_bytes(path, _packed(folder / name, extract))
         with np.load(path) as stored:
             parts.append(dict(stored))
     return Measured(**{field: np.concatenate([part[field] for part in parts]) for field in parts[0]})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,31 +72,8 @@ def write_shard(folder: Path, name: str, rows: Sequence[Mapping[str, Any]]) -> b
         pyarrow.Table.from_pylist(indexed, schema=schema.arrow_schema), buffer, row_group_size=_ROW_GROUP
     )
     content = buffer.getvalue()
-    store(folder / name, content)
+    write_bytes(folder / name, content)
     return content
-
-
-def store(path: Path, content: bytes) -> None:
-    """Write a file atomically; what the system refuses is an error that says how to go on."""
-    with written(path):
-        write_bytes(path, content)
-
-
-@contextmanager
-def written(path: Path) -> Iterator[None]:
-    """While something is written there: a full disk and the like become an error that says how to go on.
-
-    Example:
-        >>> with written(Path("report")):  # doctest: +SKIP
-        ...     Path("report", "numbers.json").write_text("{}")
-    """
-    try:
-        yield
-    except OSError as error:
-        raise M5SERError(
-            f"{path} could not be written ({error.strerror or error}). "
-            "Make room or choose another disk, then give the same command again: finished parts are kept."
-        ) from error
 
 
 def read_shard(path: Path) -> Iterator[dict[str, Any]]:

@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 
 from ..audio import SAMPLING_RATE, AudioError, SilenceWarning, load_audio
+from ..evaluation.files import write_bytes
 from .filter import FilterRules
-from .shards import M5SERError, encode, read_shard, shard_path, store, write_shard
+from .shards import M5SERError, encode, read_shard, shard_path, write_shard
 from .sources import Source
 from .translate import SourceClip, Translator
 
@@ -157,7 +158,7 @@ def save(folder: Path, unit_name: str, candidates: Sequence[Candidate]) -> Entry
             **_summary(rows[language]),
         }
     text = json.dumps(vars(entry), ensure_ascii=False, indent=1)
-    store(journal_path(folder, unit_name), text.encode())
+    write_bytes(journal_path(folder, unit_name), text.encode())
     return entry
 
 
