@@ -13,10 +13,12 @@ from hf_mser.emotions import EMOTIONS, SYNONYMS
 from hf_mser.training.tiny import clips, distillation, words
 from hf_mser.training.tiny.calibration import HeldOut, calibration_figures, fit_temperature, recall
 from hf_mser.training.tiny.distillation import distil, new_student
+from hf_mser.training.tiny.domains import Views
 from hf_mser.training.tiny.hearing import EVERY, hear
 from hf_mser.training.tiny.learner import Learner
 from hf_mser.training.tiny.lessons import Lessons
-from hf_mser.training.tiny.recipe import DecoderRecipe, EncoderRecipe, TinyRecipe, TinyRecipeError
+from hf_mser.training.tiny.reading import train_reader
+from hf_mser.training.tiny.recipe import DecoderRecipe, EncoderRecipe, ReaderRecipe, TinyRecipe, TinyRecipeError
 from hf_mser.training.tiny.recording import recorded
 from hf_mser.training.tiny.teacher import Teacher, pass_through
 from hf_mser.training.tiny.voice_gate import voice_gate
@@ -75,6 +77,38 @@ def test_the_voice_gate_tells_high_from_low_and_says_nothing_where_nobody_knows(
     silent, nothing = voice_gate(statistics, [None] * 80)
     assert not silent.any()
     assert float(nothing) == 0
+
+
+def test_readers_agree_with_the_truth_and_are_one_in_the_mean():
+    centres = torch.randn(3, 12, generator=torch.Generator().manual_seed(0))
+
+    def draw(count, random):
+        emotions = torch.from_numpy(random.integers(3, size=count))
+        return centres[emotions] + torch.from_numpy(random.normal(0, 0.3, (count, 12)).astype(np.float32)), emotions
+
+    def read(readers):
+        return train_reader(ReaderRecipe(readers=readers, steps=60, batch=32, learning_rate=2e-2), draw, 3)
+
+    rows, truth = draw(200, np.random.default_rng(99))
+    one, two = read(1), read(2)
+    assert (two(rows).argmax(1) == truth).float().mean() > 0.95
+    assert not torch.equal(one.weight, two.weight)
+    assert torch.equal(read(2).weight, two.weight)
+    assert not any(parameter.requires_grad for parameter in two.parameters())
+
+
+def test_a_clip_is_told_of_the_world_its_corpus_its_speaker_and_other_corpora_alike():
+    corpora, speakers = np.repeat(["a", "b", "c"], 4), np.array([f"s{number // 2}" for number in range(12)])
+    means = torch.arange(12.0)[:, None, None].expand(12, 1, 2)
+    world = {name: torch.full((1, 2), -1.0) for name in ("frame_mean", "frame_std")}
+    views = Views(means, torch.ones(12, 1, 2), torch.ones(12), corpora, speakers, world)
+    random = np.random.default_rng(0)
+    drawn = [float(views.draw(5, random)["frame_mean"][0, 0]) for _ in range(2000)]
+    kinds, counts = np.unique(np.round(drawn, 4), return_counts=True)
+    speaker = (2 * 4.5 + 10 * 5.5) / 12  # two clips against ten of the corpus
+    expected = {-1.0: 500, 5.5: 500, round(speaker, 4): 500, 1.5: 250, 9.5: 250}
+    assert sorted(kinds) == sorted(expected)
+    assert all(abs(count - expected[float(kind)]) < 110 for kind, count in zip(kinds, counts, strict=True))
 
 
 def test_recording_conditions_repeat_with_their_seed_and_keep_power_positive():

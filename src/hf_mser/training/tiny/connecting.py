@@ -13,18 +13,14 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from ...configuration_mser import EmotionQFormerConfig
 from ...connector import EmotionQFormer
-from ...domains import stacked
 from ...emotions import EMOTIONS
 from ...objectives.contrastive import EmotionContrastive
-from .clips import Clip, balanced, emotions_of
-from .domains import Views, measure
+from .clips import Clip
+from .connector_lessons import ConnectorLessons
 from .hearing import HeardClips
+from .reading import train_reader
 from .recipe import ConnectorRecipe, DecoderRecipe
-from .voice_gate import voice_gate
 from .words import first_token_shares, word_log_probs
-
-LONGEST_FRAMES = 50  # of those kept: four seconds
-BATCHES_AHEAD = 8
 
 
 def connector_config(recipe: ConnectorRecipe, width: int, layers: int) -> EmotionQFormerConfig:
@@ -88,7 +84,8 @@ def train_connector(
 ) -> Listener:
     """Train on all corpora, or on those named; the weights are averaged over the last steps."""
     torch.manual_seed(seed)
-    lessons = _Lessons(recipe, clips, versions, seed, corpora)
+    lessons = ConnectorLessons(recipe, clips, versions, seed, corpora)
+    reader = train_reader(recipe.reader, lessons.statistics, len(EMOTIONS))
     layers, width = versions[0].frames.shape[1:]
     connector = EmotionQFormer(connector_config(recipe, width, layers), decoder.config.hidden_size)
     nn.init.normal_(connector.query_tokens, std=0.02)
@@ -108,13 +105,13 @@ def train_connector(
         rate = min(1.0, (step + 1) / 60) * (0.01 + 0.5 * (1 + np.cos(np.pi * step / recipe.steps)))
         for group in optimizer.param_groups:
             group["lr"] = recipe.learning_rate * rate
-        frames, mask, domain, emotion = lessons.batch()
-        log_probs, embeds = listener(frames, mask, domain)
-        wanted = F.one_hot(emotion, len(EMOTIONS)).float()
-        wanted = wanted * (1 - recipe.label_smoothing) + recipe.label_smoothing / len(EMOTIONS)
+        batch = lessons.batch()
+        log_probs, embeds = listener(batch.frames, batch.mask, batch.domain)
+        wanted = F.one_hot(batch.emotion, len(EMOTIONS)).float()
+        wanted = recipe.read_share * reader(batch.statistics).softmax(1) + (1 - recipe.read_share) * wanted
         chosen = -(wanted * log_probs[:, listener.names].log_softmax(-1)).sum(1).mean()
         said = -((wanted @ shares) * log_probs).sum(1).mean()
-        apart, _ = contrastive(SimpleNamespace(speech_embeds=embeds), {"emotion_id": emotion})
+        apart, _ = contrastive(SimpleNamespace(speech_embeds=embeds), {"emotion_id": batch.emotion})
         loss = chosen + recipe.words_weight * said + recipe.contrastive_weight * apart
         optimizer.zero_grad()
         loss.backward()
@@ -130,64 +127,3 @@ def train_connector(
             log({"step": step + 1, "loss": float(np.mean(losses[-100:]))})
     connector.load_state_dict(average)
     return listener.eval()
-
-
-class _Lessons:
-    """Batches in which corpora and their emotions are balanced, each clip in a random version and domain."""
-
-    def __init__(
-        self,
-        recipe: ConnectorRecipe,
-        clips: Sequence[Clip],
-        versions: list[HeardClips],
-        seed: int,
-        corpora: Sequence[str] | None,
-    ) -> None:
-        self.recipe, self.versions = recipe, versions
-        self.random = np.random.default_rng(seed)
-        corpus = np.array([clip.corpus for clip in clips])
-        speaker = np.array([clip.speaker for clip in clips])
-        self.emotion = emotions_of(clips)
-        taken = np.isin(corpus, list(corpora or np.unique(corpus)))
-        self.labelled = np.flatnonzero(taken & (self.emotion >= 0))
-        self.weights = balanced(corpus[self.labelled], self.emotion[self.labelled], recipe.corpus_power)
-        chosen = np.flatnonzero(taken)
-        own = torch.from_numpy(chosen)
-        self.place = np.full(len(clips), -1)
-        self.place[chosen] = np.arange(len(chosen))
-        lengths = [torch.from_numpy(version.lengths[chosen]).float() for version in versions]
-        statistics = torch.stack([versions[0].means[own], versions[0].stds[own]], 2)
-        self.voice_gate = voice_gate(statistics, [clips[int(clip)].gender for clip in chosen])
-        self.world = measure(versions[0].means[own], versions[0].stds[own], lengths[0])
-        self.views = [
-            Views(version.means[own], version.stds[own], length, corpus[chosen], speaker[chosen], self.world)
-            for version, length in zip(versions, lengths, strict=True)
-        ]
-        self._ready: list[np.ndarray] = []
-
-    def batch(self) -> tuple[Tensor, Tensor, dict[str, Tensor], Tensor]:
-        if not self._ready:
-            self._draw()
-        frames, domains, labels = [], [], []
-        for clip, number in self._ready.pop():
-            version, start = self.versions[number], self.versions[number].starts[clip]
-            count, skipped = int(version.lengths[clip]), 0
-            if count > LONGEST_FRAMES:
-                skipped, count = int(self.random.integers(0, count - LONGEST_FRAMES + 1)), LONGEST_FRAMES
-            frames.append(torch.from_numpy(np.array(version.frames[start + skipped : start + skipped + count])))
-            domains.append(self.views[number].draw(int(self.place[clip]), self.random))
-            labels.append(int(self.emotion[clip]))
-        lengths = torch.tensor([len(own) for own in frames])
-        padded = nn.utils.rnn.pad_sequence(frames, batch_first=True).float().transpose(1, 2)
-        mask = torch.arange(padded.shape[2])[None] < lengths[:, None]
-        return padded, mask, stacked(domains), torch.tensor(labels)
-
-    def _draw(self) -> None:
-        """Several batches at once, so that clips of similar length can share one."""
-        size = self.recipe.batch
-        clips = self.random.choice(self.labelled, size * BATCHES_AHEAD, p=self.weights)
-        numbers = self.random.integers(len(self.versions), size=len(clips))
-        lengths = [self.versions[number].lengths[clip] for clip, number in zip(clips, numbers, strict=True)]
-        pairs = np.stack([clips, numbers], 1)[np.argsort(lengths, kind="stable")]
-        batches = pairs.reshape(BATCHES_AHEAD, size, 2)
-        self._ready = [batches[i] for i in self.random.permutation(BATCHES_AHEAD)]

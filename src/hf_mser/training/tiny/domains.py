@@ -1,7 +1,8 @@
 """What is normal: for a corpus, for a speaker, for all clips together.
 
 A connector that is always told what is normal for this corpus fails without adaptation; one that never is
-gains nothing from it. In training each clip draws one of three, so that one checkpoint serves both.
+gains nothing from it. In training each clip draws one of them, so that one checkpoint serves both. Sometimes it is told
+what is normal elsewhere: that is how an unheard corpus arrives.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ def measure(means: Tensor, stds: Tensor, frames: Tensor) -> Domain:
 
 
 class Views:
-    """The three domains of every clip of one version of the clips."""
+    """The domains of every clip of one version of the clips."""
 
     PRIOR_CLIPS = 10.0
 
@@ -35,6 +36,7 @@ class Views:
     ) -> None:
         self.world = world
         self._corpora, self._speakers = corpora, speakers
+        self._names = [str(name) for name in np.unique(corpora)]
         self._of: dict[str, Domain] = {}
         for corpus in np.unique(corpora):
             chosen = torch.from_numpy(np.flatnonzero(corpora == corpus))
@@ -46,6 +48,11 @@ class Views:
             self._of[speaker] = between(few, corpus, len(own) / (len(own) + self.PRIOR_CLIPS))
 
     def draw(self, clip: int, random: np.random.Generator) -> Domain:
-        """The world's, the corpus' or the speaker's domain, each as often."""
-        kind = random.integers(3)
-        return self.world if kind == 0 else self._of[self._corpora[clip] if kind == 1 else self._speakers[clip]]
+        """The world's, the corpus', the speaker's or another corpus' domain, each as often."""
+        kind = random.integers(4)
+        if kind == 0:
+            return self.world
+        if kind == 3:
+            elsewhere = [name for name in self._names if name != self._corpora[clip]] or self._names
+            return self._of[elsewhere[random.integers(len(elsewhere))]]
+        return self._of[self._corpora[clip] if kind == 1 else self._speakers[clip]]

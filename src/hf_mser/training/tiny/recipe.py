@@ -51,6 +51,18 @@ class DecoderRecipe:
 
 
 @dataclass(frozen=True)
+class ReaderRecipe:
+    """The linear readers of the clips' statistics that teach the connector."""
+
+    readers: int = 3
+    steps: int = 300
+    batch: int = 256
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.1
+    averaged_share: float = 0.4
+
+
+@dataclass(frozen=True)
 class ConnectorRecipe:
     """The Emotion Q-Former and its training."""
 
@@ -67,7 +79,8 @@ class ConnectorRecipe:
     batch: int = 64
     learning_rate: float = 1e-3
     weight_decay: float = 0.05
-    label_smoothing: float = 0.0
+    read_share: float = 1.0  # of what is wanted: what the readers say; the rest is the label
+    reader: ReaderRecipe = field(default_factory=ReaderRecipe)
     contrastive_weight: float = 0.3
     contrastive_margin: float = 0.2
     words_weight: float = 0.3
