@@ -44,7 +44,9 @@ CANDIDATES = (
     Setting(0.5, "ramp", 1.0),
     Setting(1.0, "ramp", 1.0),
     Setting(0.5, "constant", 0.1),
+    Setting(),  # the objectives' defaults
 )
+WATCHED = ("similarity/positive", "similarity/negative", "accuracy/speaker")
 POOLED = ("baseline 2", "proposed", "w/o L_sup", "w/o L_spk")
 SYSTEMS = ("baseline 1", *POOLED, "upper bound")
 MEASURED = ("UA", "macro_F1")
@@ -62,9 +64,12 @@ def choose(bench: Bench, group: Sequence[str], seeds: Sequence[int], budget: Bud
         label = f"choose-{'-'.join(group)}-{file_name(system)}-{setting.label}"
         runs = [Run(label, system, setting, bench.taught_by(units, seed), judged, seed) for seed in seeds]
         values = [measure(bench, run, budget, judged)["UA"] for run in runs]
-        figures.append({"system": system, "setting": vars(setting), "UA": float(np.mean(values)), "seeds": values})
+        ends = [bench.scores(run)["log"][-1] for run in runs]
+        watched = {name: float(np.mean([end[name] for end in ends])) for name in WATCHED if name in ends[0]}
+        mean = float(np.mean(values))
+        figures.append({"system": system, "setting": vars(setting), "UA": mean, "seeds": values, "at_the_end": watched})
         print(label, [round(100 * value, 1) for value in values], flush=True)
-        return float(np.mean(values))
+        return mean
 
     rate = max(RATES, key=lambda rate: validation_ua("baseline 2", Setting(learning_rate=rate)))
     candidates = [replace(candidate, learning_rate=rate) for candidate in CANDIDATES]
@@ -198,8 +203,13 @@ def table(rows: Sequence[dict[str, Any]], content: dict[str, Any]) -> str:
             span = "–" if interval is None else f"{100 * interval[0]:.1f}–{100 * interval[1]:.1f}"
             lines.append(f"| {system} | " + " | ".join(cells) + f" | {span} |")
         lines.append("")
-    lines += ["UA on the validation language (English), by which the settings were chosen:", ""]
-    lines += ["| targets | system | temperature | reversal | learning rate | UA |", "|---|---|---:|---|---:|---:|"]
+    lines += [
+        "UA on the validation language (English), by which the settings were chosen; and how training ended: the mean "
+        "cosine of clips of one emotion and of different ones, and the part of the speakers that the adversary knew:",
+        "",
+        "| targets | system | temperature | reversal | learning rate | UA | one emotion | different | speakers |",
+        "|---|---|---:|---|---:|---:|---:|---:|---:|",
+    ]
     for group, choice in content["chosen_on_validation"].items():
         for entry in choice["validation"]:
             setting = entry["setting"]
@@ -207,9 +217,11 @@ def table(rows: Sequence[dict[str, Any]], content: dict[str, Any]) -> str:
             temperature = setting["temperature"] if entry["system"] in ("proposed", "w/o L_spk") else "–"
             speaks = entry["system"] in ("proposed", "w/o L_sup")
             reversal = f"{setting['schedule']} {setting['coefficient']}" if speaks else "–"
+            ends = [entry["at_the_end"].get(name) for name in WATCHED]
+            watched = " | ".join("–" if end is None else f"{end:.2f}" for end in ends)
             lines.append(
                 f"| {group.replace('-', ', ')} | {entry['system']}{chosen} | {temperature} | {reversal} | "
-                f"{setting['learning_rate']} | {100 * entry['UA']:.1f} |"
+                f"{setting['learning_rate']} | {100 * entry['UA']:.1f} | {watched} |"
             )
     seeds = ", ".join(map(str, content["seeds"]))
     lines += [
