@@ -34,6 +34,11 @@ def run(recipe: Path, folder: Path, overrides: Sequence[str]) -> Answers:
         resume = "true" if last_complete(folder) else "false"
         quiet = ["report_to=none", "disable_tqdm=true"]
         train_recipe(load_recipe(recipe, [*overrides, *quiet, f"output_dir={folder}", f"resume={resume}"]))
+    return read_answers(folder)
+
+
+def read_answers(folder: Path) -> Answers:
+    """What a finished run has answered."""
     answers: Answers = {}
     for text in (folder / ANSWERS).read_text(encoding="utf-8").splitlines():
         line = json.loads(text)

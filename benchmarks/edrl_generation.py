@@ -4,7 +4,8 @@
 
 Every arm learns from the same clips in English, German and Polish for the same number of steps and answers corpora of
 other languages that it never heard. The checkpoint is chosen on English validation speakers alone. A run that is done
-is not run again and an interrupted one goes on from its last checkpoint.
+is not run again and an interrupted one goes on from its last checkpoint; two of the arms are arms of ablation.py, whose
+runs in the same folder serve both tables.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ MEAN = "mean"
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shared", type=Path, default=Path("../shared"))
-    parser.add_argument("--folder", type=Path, default=Path("runs/edrl_generation"))
+    parser.add_argument("--folder", type=Path, default=Path("runs/ablation"))
     parser.add_argument("--output", type=Path, default=Path("benchmarks/results/edrl_generation.json"))
     parser.add_argument("--seeds", type=int, default=3, help="how many: 0, 1, ...")
     parser.add_argument("--minutes", type=float, help="start no further run after so many; run again to go on")

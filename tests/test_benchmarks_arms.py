@@ -9,6 +9,9 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 
+import ablation
+import arms
+import edrl_generation
 from arms import Budget, accuracy, cell, difference, points, run
 
 EMOTIONS = ("happy", "sad")
@@ -71,3 +74,20 @@ def test_a_run_that_is_done_is_read_and_not_repeated(tmp_path):
 def test_a_budget_without_minutes_is_never_spent():
     assert not Budget(None).is_spent()
     assert Budget(0).is_spent()
+
+
+def test_the_runs_that_two_tables_share_follow_one_recipe(monkeypatch, tmp_path):
+    """A run is done once for both: so the first of them must ask for the very recipe that the second would."""
+    recipes = []
+    monkeypatch.setattr(arms, "train_recipe", recipes.append)
+    for module in (ablation, edrl_generation):
+        monkeypatch.setattr(
+            sys, "argv", [module.__file__, "--shared", "data", "--folder", str(tmp_path), "--seeds", "1"]
+        )
+        monkeypatch.setattr(module, "write", lambda *_: None)
+        monkeypatch.setattr(arms, "read_answers", lambda folder: answers({"anna": 0.5}))
+        module.main()
+    named = [{Path(recipe.output_dir).name: recipe for recipe in part} for part in (recipes[:6], recipes[6:])]
+    shared = named[0].keys() & named[1].keys()
+    assert shared == {"mser-0", "mser_lec-0"}
+    assert all(named[0][name] == named[1][name] for name in shared)
