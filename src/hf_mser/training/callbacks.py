@@ -26,7 +26,7 @@ class RunStart(TrainerCallback):
             for name in ("score_emotions", "connect_speech"):
                 if hasattr(trainer.model, name):
                     torch.distributed.fsdp.register_fsdp_forward_method(trainer.model, name)
-        trainer._parts_logged_at = state.global_step
+        trainer._parts, trainer._parts_logged_at = {}, state.global_step
         trainer.standardize()
         if args.world_size > 1:  # engines keep the model's weights alike, not the objective's
             for weight in trainer.criterion.parameters():

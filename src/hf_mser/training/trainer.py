@@ -11,45 +11,29 @@ import contextlib
 import inspect
 import math
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
-from transformers import Trainer
-from transformers.trainer import TRAINING_ARGS_NAME
-from transformers.utils import SAFE_WEIGHTS_NAME
 
 from ..objectives import Objective, build
-from .adapters import counted_as_adapter, has_adapters, what_learns
+from .adapters import counted_as_adapter
 from .arguments import MSERTrainingArguments, TrainingArgumentsError
 from .balance import balanced_sampler, class_names, identities
 from .callbacks import RunStart
-from .checkpoints import (
-    CheckpointError,
-    NonFiniteLossError,
-    TrainingDataError,
-    how_to_resume,
-    last_complete,
-    whole_or_nothing,
-    write_sampler_state,
-)
+from .checkpoints import NonFiniteLossError, TrainingDataError
 from .collator import EmotionCollator
 from .features import FrozenFeatureCache
 from .frames import SPEECH_INPUTS, complete_frames
 from .metrics import emotion_metrics
-from .sampler import EmotionBatchSampler
 from .standardize import fit_standardization, is_standardized
 from .steps import StepLoss
-
-GENERATED = "generated_from_trainer"
-"""The tag of the cards that `Trainer` writes."""
+from .trainer_checkpoints import TrainerCheckpoints
 
 
-class MSERTrainer(Trainer):
+class MSERTrainer(TrainerCheckpoints):
     """Train the connector of an MSER model; every idiom of `Trainer` works as usual.
 
     Args:
@@ -97,8 +81,6 @@ class MSERTrainer(Trainer):
         self._position = 0
         self._parts: dict[str, list[Tensor]] = {}
         self._parts_logged_at = 0
-        self._resumed_from: Path | None = None
-        self._sampler: EmotionBatchSampler | None = None
         with counted_as_adapter(model):
             super().__init__(
                 model=model,
@@ -334,7 +316,7 @@ class MSERTrainer(Trainer):
         with self.accelerator.autocast():
             return self.model.score_emotions(speech_tokens=outputs.speech_tokens)
 
-    # Optimisation, checkpoints, resuming
+    # Optimisation
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         optimizer = super().create_optimizer(model)
@@ -344,19 +326,6 @@ class MSERTrainer(Trainer):
             optimizer.add_param_group({"params": weights})
         return optimizer
 
-    def train(self, resume_from_checkpoint: str | bool | None = None, **options: Any) -> Any:
-        """As usual; `True` goes on from the last *complete* checkpoint, with exactly the batches that remain."""
-        if resume_from_checkpoint is True:
-            last = last_complete(self.args.output_dir, self.args.world_size)
-            if last is None:
-                raise CheckpointError(
-                    f"{self.args.output_dir} holds no complete checkpoint to resume from. Start without resume."
-                )
-            resume_from_checkpoint = str(last)
-        self._resumed_from = Path(resume_from_checkpoint) if resume_from_checkpoint else None
-        self._parts, self._parts_logged_at = {}, 0
-        return super().train(resume_from_checkpoint=resume_from_checkpoint, **options)
-
     def _hp_search_setup(self, trial: Any) -> None:
         """A search may vary the objective like any other argument."""
         super()._hp_search_setup(trial)
@@ -364,47 +333,3 @@ class MSERTrainer(Trainer):
             self.criterion = build(self.args.objective)
             self._number_identities()
             self.criterion.to(self.args.device)
-
-    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
-        run = Path(self._get_output_dir(trial=trial))
-        checkpoint = run / f"checkpoint-{self.state.global_step}"
-        with whole_or_nothing(checkpoint, run, self.args.world_size):
-            if self.args.should_save:
-                checkpoint.mkdir(parents=True, exist_ok=True)
-                if self._sampler is not None:
-                    write_sampler_state(checkpoint, self._sampler.state_dict())
-                if list(self.criterion.parameters()):
-                    torch.save(self.criterion.state_dict(), checkpoint / "objective.pt")
-            super()._save_checkpoint(model, trial)
-
-    def _save(self, output_dir: str | None = None, state_dict: dict | None = None) -> None:
-        """As usual; with LoRA in place, the connector and the adapters instead of whole backbones."""
-        if not has_adapters(self.model):
-            super()._save(output_dir, state_dict)
-        elif self.args.should_save:
-            folder = Path(output_dir if output_dir is not None else self.args.output_dir)
-            folder.mkdir(parents=True, exist_ok=True)
-            save_file(what_learns(self.model), folder / SAFE_WEIGHTS_NAME, metadata={"format": "pt"})
-            self.model.config.save_pretrained(folder)
-            if self.processing_class is not None:
-                self.processing_class.save_pretrained(folder)
-            torch.save(self.args, folder / TRAINING_ARGS_NAME)
-
-    def create_model_card(self, *args: Any, **options: Any) -> None:
-        """As usual, but a card that a recipe's run has written says more, and stays."""
-        card = Path(self.args.output_dir) / "README.md"
-        if not card.is_file() or GENERATED in card.read_text(encoding="utf-8"):
-            super().create_model_card(*args, **options)
-
-    def _issue_warnings_after_load(self, load_result: Any) -> None:
-        """A connector checkpoint lacks the frozen parts; only what learns must not be missing."""
-        learns = {name for name, weight in self.model.named_parameters() if weight.requires_grad}
-        missing = sorted(learns & set(load_result.missing_keys))
-        if missing or load_result.unexpected_keys:
-            raise CheckpointError(
-                f"The checkpoint does not fit this model: it lacks {missing[:3]} and has unknown "
-                f"{list(load_result.unexpected_keys)[:3]}. Resume with the recipe that it was made with."
-            )
-
-    def _how_to_resume(self) -> str:
-        return how_to_resume(self.args.output_dir, self.args.world_size)
