@@ -4,7 +4,8 @@
 
 Kinds: `egemaps` (88 functionals), `whisper` (mean and deviation over time of each of the seven layers, the
 encoder run on the true length of the audio), `whisper_padded` (the same on 30 s of padded audio, as the stock
-model reads it). Every chunk of clips is a file that appears whole, so a killed run continues where it
+model reads it), `whisper_layer3` (of the third layer alone, each frame normalised as the connector does it; half the
+work). Every chunk of clips is a file that appears whole, so a killed run continues where it
 stopped.
 """
 
@@ -24,7 +25,7 @@ import numpy as np
 from hf_mser.audio import load_audio
 from hf_mser.evaluation.clips import Clip, read_clips
 
-KINDS = ("egemaps", "whisper", "whisper_padded")
+KINDS = ("egemaps", "whisper", "whisper_padded", "whisper_layer3")
 ENCODER = Path(__file__).resolve().parents[2] / "shared" / "weights" / "whisper-base-encoder"
 CHUNK = 100
 
@@ -50,6 +51,8 @@ def make_extractor(kind: str, encoder: Path = ENCODER) -> Extractor:
     """The function from samples (16 kHz) to one feature array."""
     if kind == "egemaps":
         return _egemaps()
+    if kind == "whisper_layer3":
+        return _whisper_layer(encoder, 3)
     return _whisper(encoder, padded=kind == "whisper_padded")
 
 
@@ -81,6 +84,27 @@ def _whisper(folder: Path, padded: bool) -> Extractor:
             states = hidden_states(encoder, torch.from_numpy(mel.input_features).to(dtype))
             pooled = [torch.cat([s.float().mean(1), s.float().std(1, unbiased=False)], dim=-1) for s in states]
         return torch.cat(pooled).numpy()
+
+    return extract
+
+
+def _whisper_layer(folder: Path, number: int) -> Extractor:
+    """Mean and deviation over time of one layer's frames, each normalised over its dimensions."""
+    import torch
+    from transformers import WhisperFeatureExtractor, WhisperModel
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    mel_of = WhisperFeatureExtractor.from_pretrained(folder)
+    encoder = WhisperModel.from_pretrained(folder, dtype=torch.float32).encoder.eval()
+    encoder.layers = encoder.layers[:number]
+    encoder.layer_norm = torch.nn.LayerNorm(encoder.config.d_model, elementwise_affine=False)
+
+    def extract(samples: np.ndarray) -> np.ndarray:
+        mel = mel_of(samples, sampling_rate=16_000, padding=False, return_tensors="np")
+        with torch.inference_mode():
+            frames = hidden_states(encoder, torch.from_numpy(mel.input_features))[-1][0]
+            return torch.cat([frames.mean(0), frames.std(0, unbiased=False)]).numpy()
 
     return extract
 
