@@ -7,6 +7,7 @@ import pytest
 
 from hf_mser.cli import main
 from hf_mser.m5ser import M5SERError, Settings, build
+from hf_mser.m5ser.figures import _two_dimensions
 from hf_mser.m5ser.measures import MELS, POINTS, Measured, picture, time_normalised
 from hf_mser.m5ser.survival import classifier, contour_agreement, distances
 
@@ -72,6 +73,17 @@ def test_distances_between_languages_and_between_emotions():
     assert found["between languages, one emotion"] == pytest.approx(1.0)
     assert found["between emotions, one language"] == pytest.approx(np.mean([10, 20, 10]))
     assert found["between languages, one emotion, languages centred"] == pytest.approx(0.0)
+
+
+def test_the_map_shows_the_two_largest_movements_and_says_how_large():
+    table = np.zeros((4, 6))
+    table[:, 2], table[:, 4] = [3, -3, 0, 0], [0, 0, 1, -1]
+    points, shares = _two_dimensions(table)
+    assert np.abs(points) == pytest.approx(np.abs(table[:, [2, 4]]))
+    assert shares == pytest.approx([0.9, 0.1])
+    points, shares = _two_dimensions(table[:1])
+    assert points.shape == (1, 2)
+    assert shares.tolist() == [0, 0]
 
 
 def test_pictures_forget_level_and_length():

@@ -22,7 +22,7 @@ def distributions(clips: Measured, path: Path) -> None:
     emotions = [emotion for emotion in EMOTIONS if emotion in set(clips.emotions.tolist())]
     counts = Counter(zip(clips.emotions.tolist(), clips.languages.tolist(), strict=True))
     table = np.array([[counts[emotion, language] for language in languages] for emotion in emotions])
-    shades = [f"C{position}" for position in range(len(languages))]
+    shades = _shades(len(languages))
     figure, axes = new_figure(9.5, 3.4, 1, 2)
     _stacked(axes[0, 0], emotions, table, languages, shades)
     _stacked(axes[0, 1], languages, table.T, emotions, [COLOURS[emotion] for emotion in emotions])
@@ -48,7 +48,10 @@ def spectrogram_map(clips: Measured, path: Path) -> None:
         (axes[0, 0], plain, "mean spectrograms"),
         (axes[0, 1], centred, "each language's own mean taken out"),
     ):
-        _scatter(axis, _two_dimensions(table), keys)
+        points, shares = _two_dimensions(table)
+        _scatter(axis, points, keys)
+        axis.set_xlabel(f"first component, {100 * shares[0]:.0f} % of the variance", size=8)
+        axis.set_ylabel(f"second component, {100 * shares[1]:.0f} %", size=8)
         axis.set_title(title, size=9)
     _legend(axes[0, 1], keys)
     save_figure(figure, path)
@@ -57,7 +60,7 @@ def spectrogram_map(clips: Measured, path: Path) -> None:
 def _stacked(axis: Any, names: list[str], table: np.ndarray, parts: list[str], colours: list[str]) -> None:
     floor = np.zeros(len(names))
     for values, part, colour in zip(table.T, parts, colours, strict=True):
-        axis.bar(names, values, bottom=floor, label=part, color=colour, width=0.72)
+        axis.bar(names, values, bottom=floor, label=part, color=colour, width=0.72, edgecolor="white", linewidth=0.5)
         floor += values
     axis.set_ylabel("clips", size=8)
     axis.tick_params(labelsize=8)
@@ -65,12 +68,22 @@ def _stacked(axis: Any, names: list[str], table: np.ndarray, parts: list[str], c
     axis.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=len(parts), columnspacing=0.9)
 
 
-def _two_dimensions(table: np.ndarray) -> np.ndarray:
+def _shades(count: int) -> list[Any]:
+    """Greys for the languages: colours are the emotions'."""
+    from matplotlib import colormaps
+
+    return [colormaps["Greys"](share) for share in np.linspace(0.25, 0.95, count)]
+
+
+def _two_dimensions(table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The rows in their first two principal components, and the share of the variance that each shows."""
     centred = table - table.mean(0)
     left, scale, _ = np.linalg.svd(centred, full_matrices=False)
     signs = np.sign(left[np.abs(left).argmax(0), np.arange(left.shape[1])])
     points = (left * scale * signs)[:, :2]
-    return np.pad(points, ((0, 0), (0, 2 - points.shape[1])))
+    missing = 2 - points.shape[1]
+    shares = scale[:2] ** 2 / max(float((scale**2).sum()), 1e-12)
+    return np.pad(points, ((0, 0), (0, missing))), np.pad(shares, (0, missing))
 
 
 def _scatter(axis: Any, points: np.ndarray, keys: list[tuple[str, str, str]]) -> None:
@@ -79,8 +92,6 @@ def _scatter(axis: Any, points: np.ndarray, keys: list[tuple[str, str, str]]) ->
         marker = _MARKERS[languages.index(language) % len(_MARKERS)]
         axis.scatter(*point, color=COLOURS[emotion], marker=marker, s=60, alpha=0.85, linewidths=0)
     axis.set(xticks=[], yticks=[])
-    axis.set_xlabel("first component", size=8)
-    axis.set_ylabel("second component", size=8)
 
 
 def _legend(axis: Any, keys: list[tuple[str, str, str]]) -> None:
