@@ -22,6 +22,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -153,12 +154,14 @@ def experiment(
     unheard = {name: standardised(other, other if adapted else sound[english]) for name, (other, _) in tests.items()}
     results: dict[str, dict[str, list[float]]] = {}
     for seed in SEEDS:
+        torch.manual_seed(seed)
+        first = Connector(known.shape[1], len(classes))
+        train(first, known[english], emotions[english], seed)
         for arm, second in ARMS.items():
-            torch.manual_seed(seed)
-            model = Connector(known.shape[1], len(classes))
-            train(model, known[english], emotions[english], seed)
+            model = deepcopy(first)
             if second is not None:
                 chosen = english if second == "English" else np.ones_like(english)
+                torch.manual_seed(seed + 100)
                 train(model, known[chosen], emotions[chosen], seed + 100)
             model.eval()
             for name, (_, truth) in tests.items():
