@@ -1,0 +1,72 @@
+"""MSER on real, small backbones by leave-one-language-out, against the paper's form and linear probes.
+
+    python benchmarks/accuracy/real_stack.py --data ../shared/corpora --cache runs/study/cache \\
+        --backbones ../shared/weights --work runs/study/real --minutes 10
+
+whisper-base's encoder and stories260K, a LLaMA that knows hardly any words: it is the form of an LLM, not its
+knowledge. All clips of the other languages teach; nothing is chosen here, the form comes from study_arms.py. Three
+seeds. A killed command goes on with the first run that is missing.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from real_stack_report import write_reports
+from study_arms import BASE
+from study_features import Heard, heard
+from study_probe import ProbeRun
+from study_runs import Clock, Run, Table
+from study_training import PAPERS, Form, backbones_of
+from transformers.utils import logging
+
+STEPS = 250
+FORMS: dict[str, Form] = {
+    "ours": replace(BASE, stages=(("en", 80), ("all", STEPS - 80))),
+    "paper": replace(PAPERS, stages=(("en", 80), ("all", STEPS - 80)), stride=2, queries=8),
+}
+SEEDS = (0, 1, 2)
+
+
+def main() -> None:
+    """Run what is missing, one seed after the other, and write the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="the folder of the prepared corpora")
+    parser.add_argument("--cache", type=Path, required=True, help="what study_features.py wrote")
+    parser.add_argument("--backbones", type=Path, required=True, help="folder of the small real backbones")
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--minutes", type=float, help="start no further run after so many")
+    parser.add_argument("--systems", nargs="+", choices=(*FORMS, "probe"), default=(*FORMS, "probe"))
+    parser.add_argument("--output", type=Path, default=Path("benchmarks/results/accuracy_real_stack.json"))
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    clock, everything = Clock(arguments.minutes), heard(arguments.cache)
+    table, backbones = Table.of(everything), backbones_of(arguments.backbones)
+    for seed in SEEDS:
+        for system in arguments.systems:
+            for language in sorted(set(table.language)):
+                run = run_of(system, language, seed, everything, table, arguments.work)
+                if not run.path.exists():
+                    clock.stop_if_over()
+                    run.scores(everything, table, backbones)
+                    print(system, language, seed, flush=True)
+        write_reports(arguments.data, everything, arguments.work, arguments.output)
+
+
+def run_of(system: str, language: str, seed: int, everything: Heard, table: Table, work: Path) -> Run | ProbeRun:
+    """A system that learns from all clips of other languages and answers those of this one."""
+    taught, tested = np.flatnonzero(table.language != language), np.flatnonzero(table.language == language)
+    path = work / system / f"{language}-{seed}.npz"
+    if system == "probe":
+        return ProbeRun(path, taught, tested, seed)
+    return Run(path, FORMS[system], taught, tested, seed)
+
+
+if __name__ == "__main__":
+    main()
