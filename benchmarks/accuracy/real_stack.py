@@ -17,18 +17,18 @@ from pathlib import Path
 import numpy as np
 import torch
 from real_stack_report import write_reports
-from study_arms import BASE
+from study_arms import PROBE
 from study_features import Heard, heard
 from study_probe import ProbeRun
 from study_runs import Clock, Run, Table
 from study_training import PAPERS, Form, backbones_of
 from transformers.utils import logging
 
-STEPS = 250
 FORMS: dict[str, Form] = {
-    "ours": replace(BASE, stages=(("en", 80), ("all", STEPS - 80))),
-    "paper": replace(PAPERS, stages=(("en", 80), ("all", STEPS - 80)), stride=2, queries=8),
+    "ours": replace(PROBE, stages=(("en", 40), ("all", 80))),
+    "paper": replace(PAPERS, stages=(("en", 40), ("all", 80)), queries=8),
 }
+SYSTEMS = (*FORMS, "probe")
 SEEDS = (0, 1, 2)
 
 
@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument("--backbones", type=Path, required=True, help="folder of the small real backbones")
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--minutes", type=float, help="start no further run after so many")
-    parser.add_argument("--systems", nargs="+", choices=(*FORMS, "probe"), default=(*FORMS, "probe"))
+    parser.add_argument("--systems", nargs="+", choices=SYSTEMS, default=SYSTEMS)
     parser.add_argument("--output", type=Path, default=Path("benchmarks/results/accuracy_real_stack.json"))
     arguments = parser.parse_args()
     torch.set_num_threads(1)

@@ -26,15 +26,18 @@ from transformers.utils import logging
 from hf_mser.evaluation.files import write_json, write_text
 
 CORPORA = ("crema_d", "emodb", "emotiontts_ko", "nemo")
-BASE = Form(stages=(("all", 150),), stride=2)
+BASE = Form(stages=(("all", 100),))
+PROBE = replace(BASE, start="probe")
 ARMS: dict[str, Form] = {
     "base": BASE,
+    "starts as a probe": PROBE,
+    "starts as a probe, which learns on": replace(PROBE, start_rate=0.1),
     "layer 3 alone": replace(BASE, layers=(3,)),
     "last layer alone": replace(BASE, layers=(6,)),
     "layers 1 to 4": replace(BASE, layers=(1, 2, 3, 4)),
     "no statistics tokens": replace(BASE, statistics_tokens=0, queries=8),
     "no domain views": replace(BASE, views=False),
-    "clean clips alone": replace(BASE, versions=("clean",)),
+    "recorded elsewhere as well": replace(BASE, versions=("clean", "recorded")),
     "no contrastive loss": replace(BASE, contrastive_weight=0.0),
     "contrastive loss 1.0": replace(BASE, contrastive_weight=1.0),
     "whole words, not first pieces": replace(BASE, loss="words"),
@@ -43,7 +46,7 @@ ARMS: dict[str, Form] = {
     "30 % of the frames hidden": replace(BASE, masked=0.3),
     "statistics dropout 0.7": replace(BASE, statistics_dropout=0.7),
     "weights not averaged": replace(BASE, averaged_share=0.0),
-    "English first": replace(BASE, stages=(("en", 50), ("all", 100))),
+    "English first": replace(BASE, stages=(("en", 30), ("all", 70))),
     "one layer deep": replace(BASE, depth=1),
     "16 queries": replace(BASE, queries=16),
 }

@@ -35,9 +35,10 @@ class Heard:
     versions: dict[str, HeardClips]
 
 
-def heard(cache: Path, versions: tuple[str, ...] = tuple(VERSIONS)) -> Heard:
-    """The features, read from the cache that `main` filled."""
-    return Heard(read_clips(cache), {name: _read(cache, name) for name in versions})
+def heard(cache: Path) -> Heard:
+    """The features in the cache that `main` fills: all versions that are there."""
+    found = [name for name in VERSIONS if (cache / f"{name}.pt").exists()]
+    return Heard(read_clips(cache), {name: _read(cache, name) for name in found})
 
 
 def _read(cache: Path, version: str) -> HeardClips:
@@ -53,16 +54,17 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="the folder of the prepared corpora")
     parser.add_argument("--encoder", required=True, help="id or folder of a Whisper checkpoint")
     parser.add_argument("--cache", type=Path, required=True)
+    parser.add_argument("--versions", nargs="+", choices=list(VERSIONS), default=list(VERSIONS))
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     prepare_spectra([arguments.data / name for name in CORPORA], arguments.cache)
     spectra = Spectra(arguments.cache)
-    for name, seed in VERSIONS.items():
+    for name in arguments.versions:
         index = arguments.cache / f"{name}.pt"
         if index.exists():
             continue
         encoder = Teacher(arguments.encoder, LAYERS).encoder
-        own = hear(encoder, spectra, arguments.cache / f"{name}.f16", seed)
+        own = hear(encoder, spectra, arguments.cache / f"{name}.f16", VERSIONS[name])
         part = index.with_suffix(".part")
         torch.save({key: getattr(own, key) for key in ("starts", "lengths", "means", "stds")}, part)
         os.replace(part, index)

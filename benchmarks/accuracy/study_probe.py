@@ -14,9 +14,9 @@ import torch
 from pooled_probe import fit
 from study_features import LAYERS, Heard
 from study_runs import DOMAINS, Table, save_scores
+from study_training import PROBE_BATCH, PROBE_DOMAINS, PROBE_STEPS
 
 READ = (1, 2, 3)
-DRAWN = ["world", "corpus", "speaker"]
 
 
 @dataclass
@@ -34,7 +34,17 @@ class ProbeRun:
         columns = [LAYERS.index(layer) for layer in READ]
         values = torch.stack([clean.means[:, columns], clean.stds[:, columns]], 2).flatten(1)
         allowed = np.isin(np.arange(len(values)), self.taught)
-        probe, world = fit(values, table.corpus, table.speaker, table.emotion, allowed, DRAWN, self.seed)
+        probe, world = fit(
+            values,
+            table.corpus,
+            table.speaker,
+            table.emotion,
+            allowed,
+            PROBE_DOMAINS,
+            self.seed,
+            PROBE_STEPS,
+            PROBE_BATCH,
+        )
         kept: dict[str, Any] = {"clips": self.tested}
         for domain in DOMAINS:
             scores = np.zeros((len(self.tested), probe.out_features), np.float32)

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from pooled_probe import fit
 from study_features import LAYERS, Heard
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -26,11 +27,13 @@ from hf_mser.training.tiny.clips import emotions_of
 from hf_mser.training.tiny.domains import Domain, Views, between, measure, stacked
 from hf_mser.training.tiny.hearing import HeardClips
 
-BATCH = 64
+BATCH = 48
 EMOTIONS_PER_BATCH = 4
 LONGEST_FRAMES = 50  # of those kept: four seconds
-PROMPT = "{audio} The speaker sounds"
+PROMPT = "{audio} I am"
 WARM_UP = 30
+PROBE_DOMAINS = ["world", "corpus", "speaker"]
+PROBE_STEPS, PROBE_BATCH = 200, 256
 EVALUATED_AT_ONCE = 64
 
 
@@ -50,19 +53,21 @@ class Form:
     loss: str = "choice"  # cross-entropy among the seven answers, or of the answer's "words" alone (the paper's)
     label_smoothing: float = 0.0
     views: bool = True  # each training clip standardised as the world's, its corpus' or its speaker's
-    versions: tuple[str, ...] = ("clean", "recorded")
+    versions: tuple[str, ...] = ("clean",)
     balanced: bool = True  # corpora equally often
     masked: float = 0.0  # share of frames that are hidden, in one stretch (SpecAugment's in time)
     stages: tuple[tuple[str, int], ...] = (("en", 100), ("all", 250))  # languages and steps
-    learning_rate: float = 1e-3
+    start: str = "random"  # or "probe": the statistics' projection starts as a linear probe of them
+    start_rate: float = 0.0  # its learning rate, in terms of the others', if it starts as a probe
+    learning_rate: float = 3e-3
     weight_decay: float = 0.05
     averaged_share: float = 0.4  # of the last stage's steps, whose weights are averaged
-    stride: int = 1  # of the kept frames, in training
+    stride: int = 2  # of the kept frames, in training
 
 
 PAPERS = Form(
     layers=(6,), queries=32, statistics_tokens=0, contrastive_weight=1.0, loss="words", views=False,
-    versions=("clean",), averaged_share=0.0,
+    averaged_share=0.0,
 )  # fmt: skip
 """Last layer, learned queries alone, and eq. 1 to 3."""
 
@@ -88,7 +93,7 @@ class Trained:
             "num_statistics_tokens": form.statistics_tokens,
             "statistics_dropout": form.statistics_dropout,
             "hidden_dropout_prob": form.dropout,
-            "attention_probs_dropout_prob": form.dropout,
+            "attention_probs_dropout_prob": 0.0,
         }
         self.form = form
         self.model: Any = MSERForEmotionGeneration.from_backbones(
@@ -149,6 +154,8 @@ def train(
     for name, tensor in lessons.world.items():
         if hasattr(trained.connector, name):
             getattr(trained.connector, name).copy_(tensor)
+    if form.start == "probe":
+        start_as_probe(trained, lessons, taught, seed)
     contrastive, words = EmotionContrastive(margin=form.margin), CrossEntropy()
     average: dict[str, Tensor] = {}
     averaged = 0
@@ -158,12 +165,12 @@ def train(
         if not len(chosen):
             chosen = taught  # the language is the one that is held out
         learning = list(trained.connector.parameters())
-        optimizer = torch.optim.AdamW(learning, form.learning_rate, (0.9, 0.98), weight_decay=form.weight_decay)
+        optimizer = torch.optim.AdamW(_groups(trained), betas=(0.9, 0.98), weight_decay=form.weight_decay)
         last = number == len(form.stages) - 1
         for step, (frames, mask, domain, emotion) in zip(range(steps), lessons.batches(chosen), strict=False):
             rate = min(1.0, (step + 1) / WARM_UP) * (0.01 + 0.5 * (1 + np.cos(np.pi * step / steps)))
             for group in optimizer.param_groups:
-                group["lr"] = form.learning_rate * rate
+                group["lr"] = form.learning_rate * rate * group["share"]
             loss = _loss(trained, trained.connector(frames, mask, domain), emotion, contrastive, words)
             optimizer.zero_grad()
             loss.backward()
@@ -177,6 +184,35 @@ def train(
     if average:
         trained.connector.load_state_dict(average)
     return trained
+
+
+def start_as_probe(trained: Trained, lessons: Lessons, taught: np.ndarray, seed: int) -> None:
+    """Seven of the statistics' directions become those of a linear probe, the others begin at nothing."""
+    means, stds, _ = clip_moments(lessons.versions[0], np.arange(len(lessons.corpus)), trained.form.layers)
+    allowed = np.isin(np.arange(len(means)), taught)
+    values = torch.stack([means, stds], 2).flatten(1)
+    probe, _ = fit(
+        values, lessons.corpus, lessons.speaker, lessons.emotion, allowed, PROBE_DOMAINS, seed, PROBE_STEPS, PROBE_BATCH
+    )
+    _, inward, outward = trained.connector.statistics_projection
+    count = probe.out_features
+    with torch.no_grad():
+        inward.weight.zero_()
+        inward.weight[:count] = probe.weight
+        nn.init.normal_(outward.weight, std=0.1)
+        outward.bias.copy_(outward.weight[:, :count] @ probe.bias)
+
+
+def _groups(trained: Trained) -> list[dict[str, Any]]:
+    """All weights, those that start as a probe apart; `share` scales a group's learning rate."""
+    form, slow = trained.form, []
+    if form.start == "probe":
+        slow = [trained.connector.statistics_projection[1].weight]
+    rest = [weight for weight in trained.connector.parameters() if not any(weight is own for own in slow)]
+    return [
+        {"params": rest, "lr": form.learning_rate, "share": 1.0},
+        {"params": slow, "lr": form.learning_rate, "share": form.start_rate},
+    ]
 
 
 def _loss(trained: Trained, spoken: Any, emotion: Tensor, contrastive: Any, words: Any) -> Tensor:
@@ -199,13 +235,13 @@ class Lessons:
         self.random = np.random.default_rng(seed)
         self.emotion = emotions_of(heard.clips)
         self.corpus = np.array([clip.corpus for clip in heard.clips])
-        speaker = np.array([clip.speaker for clip in heard.clips])
+        self.speaker = np.array([clip.speaker for clip in heard.clips])
         self.place = np.full(len(heard.clips), -1)
         self.place[taught] = np.arange(len(taught))
         self.versions = [heard.versions[name] for name in form.versions]
         moments = [clip_moments(version, taught, form.layers) for version in self.versions]
         self.world = measure(*moments[0])
-        self.views = [Views(*own, self.corpus[taught], speaker[taught], self.world) for own in moments]
+        self.views = [Views(*own, self.corpus[taught], self.speaker[taught], self.world) for own in moments]
 
     def batches(self, chosen: np.ndarray) -> Iterator[tuple[Tensor, Tensor, Domain | None, Tensor]]:
         """Without end."""
