@@ -12,7 +12,7 @@ from hf_mser.evaluation.metrics import confusion_matrix, unweighted_accuracy
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks" / "accuracy"))
 
-from real_stack_report import markdown
+from real_stack_report import best_probes, markdown
 from study_features import LAYERS
 from study_runs import Clock, Run, evened, recall, save_scores
 from study_training import Form, adapted, clip_moments, padded
@@ -97,6 +97,19 @@ def test_padding_is_masked():
 def test_the_table_says_the_spread_over_seeds_and_each_language():
     corpora = {"emovo": {"language": "it", "classes": ["sad", "happy"], "UA_per_seed": [0.5, 0.6]}}
     mean = {"UA": 0.55, "WF1": 0.4, "UA_per_seed": [0.5, 0.6], "intervals": {"UA": (0.51, 0.58)}}
-    table = markdown({"ours": {"mean": mean, "languages": {"it": {"UA": 0.55, "WF1": 0.4}}, "corpora": corpora}})
+    languages = {"it": {"UA": 0.55, "WF1": 0.4}}
+    table = markdown({"ours": {"mean": mean, "languages": languages, "corpora": corpora, "seeds": [0, 1]}})
     assert "| ours | 55.0 ± 7.1 | 51.0–58.0 | 40.0 | 55.0 ± 7.1 |" in table
     assert "| ours | 55.0 / 40.0 |" in table
+    assert "Seeds: ours 2." in table
+
+
+def test_the_bar_is_the_best_probe_and_the_last_layer():
+    bars = best_probes()
+    assert list(bars) == [
+        "probe on layer 6",
+        "probe on layer 3",
+        "probe on layer 6, adapted",
+        "probe on layer 2, adapted",
+    ]
+    assert bars["probe on layer 3"]["mean"]["UA"] == pytest.approx(0.537, abs=5e-4)

@@ -26,7 +26,7 @@ from transformers.utils import logging
 
 FORMS: dict[str, Form] = {
     "ours": replace(PROBE, stages=(("en", 40), ("all", 80))),
-    "paper": replace(PAPERS, stages=(("en", 40), ("all", 80)), queries=8),
+    "paper": replace(PAPERS, stages=(("en", 100), ("all", 300)), queries=8),
 }
 SYSTEMS = (*FORMS, "probe")
 SEEDS = (0, 1, 2)

@@ -114,7 +114,7 @@ def write_reports(data: Path, heard: Heard, work: Path, output: Path) -> None:
     names = {(clip.corpus, Path(clip.name).name): clip.key for clip in clips}
     keys = [names[clip.corpus, clip.name] for clip in heard.clips]
     chosen = protocol(PROTOCOL)
-    systems = _baselines()
+    systems = best_probes()
     for row in ROWS:
         kept = Kept(row, keys, work)
         seeds = kept.seeds()
@@ -130,7 +130,7 @@ def write_reports(data: Path, heard: Heard, work: Path, output: Path) -> None:
     write_text(output.with_suffix(".md"), markdown(systems))
 
 
-def _baselines() -> dict[str, Any]:
+def best_probes() -> dict[str, Any]:
     """The best probe as it is and adapted, from the baselines' own results."""
     systems = json.loads(BASELINES.read_text(encoding="utf-8"))["systems"]
     probes = {name: system for name, system in systems.items() if name.startswith("whisper-layer")}
@@ -176,8 +176,9 @@ def markdown(systems: Mapping[str, Any]) -> str:
     corpora = next(iter(systems.values()))["corpora"]
     heads = [f"{name} {row['language']} ({len(row['classes'])})" for name, row in corpora.items()]
     lines = [
-        "Trained on all corpora of other languages, tested on whole corpora. UA in per cent; classes in brackets; `±` "
-        "over three seeds; the interval of the mean is a 95 % bootstrap over speakers within corpora.",
+        "Trained on all corpora of other languages, tested on whole corpora. UA in per cent; classes in brackets; "
+        "`±` is the deviation over seeds; the interval of the mean is a 95 % bootstrap over speakers within corpora. "
+        f"Seeds: {_seeds_of(systems)}.",
         "",
         f"| system | mean UA | 95 % | mean WF1 | {' | '.join(heads)} |",
         "|---|---:|---:|---:|" + "---:|" * len(heads),
@@ -195,6 +196,11 @@ def markdown(systems: Mapping[str, Any]) -> str:
         cells = [_pair(system["languages"][language]) for language in languages]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join([*lines, ""])
+
+
+def _seeds_of(systems: Mapping[str, Any]) -> str:
+    """How many seeds each system had, in words."""
+    return "; ".join(f"{name} {len(system['seeds'])}" for name, system in systems.items())
 
 
 def _pair(figures: Mapping[str, float]) -> str:
