@@ -199,8 +199,11 @@ def markdown(systems: Mapping[str, Any]) -> str:
 
 
 def _seeds_of(systems: Mapping[str, Any]) -> str:
-    """How many seeds each system had, in words."""
-    return "; ".join(f"{name} {len(system['seeds'])}" for name, system in systems.items())
+    """How many seeds there were, in words; by system where they differ."""
+    counts = {name: len(system["seeds"]) for name, system in systems.items()}
+    if len(set(counts.values())) == 1:
+        return str(next(iter(counts.values())))
+    return "; ".join(f"{name} {count}" for name, count in counts.items())
 
 
 def _pair(figures: Mapping[str, float]) -> str:
