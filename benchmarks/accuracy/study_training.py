@@ -20,11 +20,12 @@ from torch.nn import functional as F
 
 from hf_mser import MSERForEmotionGeneration, MSERProcessor
 from hf_mser.adaptation import PRIOR_CLIPS
+from hf_mser.domains import Domain, between, stacked
 from hf_mser.emotions import EMOTIONS
 from hf_mser.objectives import CrossEntropy, EmotionContrastive
 from hf_mser.training.sampler import EmotionBatchSampler
 from hf_mser.training.tiny.clips import emotions_of
-from hf_mser.training.tiny.domains import Domain, Views, between, measure, stacked
+from hf_mser.training.tiny.domains import Views, measure
 from hf_mser.training.tiny.hearing import HeardClips
 
 BATCH = 48
@@ -227,6 +228,15 @@ def _loss(trained: Trained, spoken: Any, emotion: Tensor, contrastive: Any, word
     return loss
 
 
+class ThreeViews(Views):
+    """The world's, the corpus' or the speaker's domain, each as often, and never another corpus'."""
+
+    def draw(self, clip: int, random: np.random.Generator) -> Domain:
+        """The domain in which a clip is heard this time."""
+        kind = random.integers(3)
+        return self.world if kind == 0 else self._of[(self._corpora if kind == 1 else self._speakers)[clip]]
+
+
 class Lessons:
     """Balanced batches of the package's sampler, each clip in a random version and domain."""
 
@@ -241,7 +251,7 @@ class Lessons:
         self.versions = [heard.versions[name] for name in form.versions]
         moments = [clip_moments(version, taught, form.layers) for version in self.versions]
         self.world = measure(*moments[0])
-        self.views = [Views(*own, self.corpus[taught], self.speaker[taught], self.world) for own in moments]
+        self.views = [ThreeViews(*own, self.corpus[taught], self.speaker[taught], self.world) for own in moments]
 
     def batches(self, chosen: np.ndarray) -> Iterator[tuple[Tensor, Tensor, Domain | None, Tensor]]:
         """Without end."""
