@@ -9,6 +9,7 @@ import torch
 from hf_mser import adaptation
 from hf_mser.adaptation import AdaptationError, _Sample, adapt
 from hf_mser.commands import adapt as command
+from hf_mser.domains import VOICE_CLIPS
 
 RATE = 16_000
 
@@ -37,26 +38,41 @@ def statistics_of(model, processor, sources) -> torch.Tensor:
     return torch.stack(rows)
 
 
-def test_statistics_become_those_of_the_clips(checkpoint):
+def test_statistics_become_those_of_the_clips_for_each_voice(checkpoint):
     model, processor = checkpoint
     sources = clips(7)
     rows = statistics_of(model, processor, sources)
     report = adapt(model, processor, sources, sampling_rate=RATE, batch_size=3, prior_clips=0)
     assert (report.weight, report.clips) == (1.0, 7)
     assert report.seconds == pytest.approx(sum(map(len, sources)) / RATE)
-    torch.testing.assert_close(model.connector.statistics_mean.double(), rows.mean(0), atol=1e-3, rtol=1e-3)
-    torch.testing.assert_close(model.connector.statistics_std.double(), rows.std(0, correction=0), atol=2e-3, rtol=5e-2)
+    voices = model.connector.voices_of(rows.float()).double()
+    assert report.high_voices == pytest.approx(float(voices[:, 1].mean()), abs=1e-3)
+    for voice, share in enumerate(voices.T):
+        weight = share.sum() / (share.sum() + VOICE_CLIPS)
+        own_mean = (share[:, None, None, None] * rows).sum(0) / share.sum()
+        own_variance = (share[:, None, None, None] * (rows - own_mean).square()).sum(0) / share.sum()
+        mean = weight * own_mean + (1 - weight) * rows.mean(0)
+        variance = weight * own_variance + (1 - weight) * rows.var(0, correction=0)
+        torch.testing.assert_close(model.connector.statistics_mean[voice].double(), mean, atol=1e-3, rtol=1e-3)
+        torch.testing.assert_close(
+            model.connector.statistics_std[voice].double(), variance.sqrt(), atol=2e-3, rtol=5e-2
+        )
 
 
 def test_few_clips_move_the_statistics_in_proportion(checkpoint):
     model, processor = checkpoint
+    model.connector.voice_direction.zero_()  # nobody can tell: each clip counts half for either voice
+    model.connector.voice_offset.zero_()
     sources = clips(5)
-    before = model.connector.statistics_mean.clone()
+    before = model.connector.statistics_mean[0].clone()
     own = statistics_of(model, processor, sources).mean(0).float()
     report = adapt(model, processor, sources, sampling_rate=RATE, prior_clips=15.0)
     assert report.weight == pytest.approx(0.25)
-    expected = before + 0.25 * (own - before)
-    torch.testing.assert_close(model.connector.statistics_mean, expected, atol=1e-3, rtol=1e-3)
+    here = before + 0.25 * (own - before)
+    weight = 2.5 / (2.5 + VOICE_CLIPS)
+    expected = weight * own + (1 - weight) * here
+    for voice in (0, 1):
+        torch.testing.assert_close(model.connector.statistics_mean[voice], expected, atol=1e-3, rtol=1e-3)
 
 
 def test_labels_heard_too_often_are_moved_half_way_to_equal_shares(checkpoint):
