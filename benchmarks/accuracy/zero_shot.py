@@ -58,19 +58,23 @@ def table(results: dict[str, Any]) -> str:
     for name, result in results.items():
         own, adapted, few = (result["UA"][kind] for kind in ("without", "with_all_clips", "with_n_clips"))
         sure = result["calibration"]["without"]
-        cells = [name, len(result["classes"]), result["clips"], _cell(own), f"{few['30']:.1f}", _cell(adapted)]
+        cells = [name, len(result["classes"]), result["clips"], _cell(own)]
+        cells += [*(f"{few[str(count)]:.1f}" for count in HANDFULS), _cell(adapted)]
         cells += [f"{100 * sure['ece']:.1f}", f"{sure['accuracy_at_coverage']['40%']:.1f}"]
         rows.append(f"| {' | '.join(map(str, cells))} |")
     means = [
         np.mean([result["UA"][kind]["own_classes"] for result in results.values()])
         for kind in ("without", "with_all_clips")
     ]
-    few_mean = np.mean([result["UA"]["with_n_clips"]["30"] for result in results.values()])
-    rows.append(f"| mean | | | {means[0]:.1f} | {few_mean:.1f} | {means[1]:.1f} | | |")
-    kinds = ("UA as it is", "adapted to 30 clips", "adapted to all clips")
+    handfuls = [
+        np.mean([result["UA"]["with_n_clips"][str(count)] for result in results.values()]) for count in HANDFULS
+    ]
+    few_means = " | ".join(f"{mean:.1f}" for mean in handfuls)
+    rows.append(f"| mean | | | {means[0]:.1f} | {few_means} | {means[1]:.1f} | | |")
+    kinds = ("UA as it is", f"adapted to {HANDFULS[0]} clips", *map(str, HANDFULS[1:]), "all clips")
     names = ("corpus", "classes", "clips", *kinds, "ECE", "accuracy of the surest 40 %")
     head = f"| {' | '.join(names)} |"
-    return "\n".join([head, "|---|---:|---:|---|---:|---|---:|---:|", *rows, ""])
+    return "\n".join([head, "|---|---:|---:|---|---:|---:|---:|---:|---|---:|---:|", *rows, ""])
 
 
 def _cell(figures: dict[str, Any]) -> str:
