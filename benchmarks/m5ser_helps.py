@@ -41,7 +41,7 @@ from hf_mser.m5ser.shards import read_shard
 from hf_mser.training.run_folder import environment
 
 RESULTS = Path(__file__).resolve().parent / "results"
-TESTED = ("emodb", "emovo", "casia", "nemo")
+TESTED = ("emodb", "emovo", "casia", "nemo", "spanish_uem", "urdu", "emotiontts_ko")
 WIDTH, EMBEDDING, STEPS, BATCH, RATE, MARGIN = 256, 128, 200, 96, 1e-3, 0.2
 SEEDS = (0, 1, 2)
 ARMS = {"stage 1": None, "stage 1 + English": "English", "stage 1 + M5SER": "M5SER"}
