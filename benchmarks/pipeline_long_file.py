@@ -15,11 +15,13 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from audio_long_file import generate, memory_mb, write
 from side_by_side import CLOCKS, machine
 
 from hf_mser.commands.predict import load_pipeline
+from hf_mser.evaluation.files import write_text
 
 RESULTS = Path(__file__).resolve().parent / "results" / "pipeline_long_file.json"
 FORM = ("FLAC", "PCM_16", 16_000, 1)
@@ -49,7 +51,23 @@ def main() -> None:
         rows.append({"hours": hours, **found, "times_real_time": 3600 * hours / found["seconds"]})
         print(rows[-1], file=sys.stderr)
         options = {"window_s": WINDOW_S, "hop_s": HOP_S, "batch_size": BATCH, "clock": arguments.clock}
-        write(arguments.output, {**options, "machine": machine(), "rows": sorted(rows, key=lambda row: row["hours"])})
+        results = {**options, "machine": machine(), "rows": sorted(rows, key=lambda row: row["hours"])}
+        write(arguments.output, results)
+        write_text(arguments.output.with_suffix(".md"), table(results))
+
+
+def table(results: dict[str, Any]) -> str:
+    """The figures as Markdown."""
+    lines = ["| hours | windows | seconds | times real time | memory, MB |", "|---:|---:|---:|---:|---:|"]
+    lines += [
+        f"| {row['hours']:g} | {row['segments']} | {row['seconds']:.1f} | {row['times_real_time']:.0f} "
+        f"| {row['peak_mb']:.0f} |"
+        for row in results["rows"]
+    ]
+    on = results["machine"]
+    told = f"mser-tiny, windows of {results['window_s']:g} s, batches of {results['batch_size']}; one run each."
+    where = f"{on['cpu']}, {on['threads']} thread(s), {results['clock']} clock, torch {on['torch']}."
+    return "\n".join([*lines, "", f"{told} {where}", ""])
 
 
 def measure(file: str, clock: str) -> dict[str, float]:
