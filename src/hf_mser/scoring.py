@@ -68,7 +68,7 @@ def tree_log_likelihoods(
         position_ids=tree.position_ids.expand(batch, -1),
         past_key_values=cache,
         use_cache=cache is not None,
-        logits_to_keep=_places(length - 1, length + len(tree.read), prefix.device),
+        logits_to_keep=_last(len(tree.read) + 1, length + len(tree.read), prefix.device),
     ).logits.float()
     # Picked first, normalised afterwards: the vocabulary is large.
     steps = logits[:, tree.predicted_at, tree.predicted] - logits.logsumexp(-1)[:, tree.predicted_at]
@@ -80,7 +80,7 @@ def row_log_likelihoods(
 ) -> torch.Tensor:
     """The cached prefix repeated for each candidate: needs no custom mask, costs memory."""
     batch = prefix.shape[0]
-    last = _places(prefix.shape[1] - 1, prefix.shape[1], prefix.device)
+    last = _last(1, prefix.shape[1], prefix.device)
     outputs = text_model(inputs_embeds=prefix, past_key_values=cache, use_cache=True, logits_to_keep=last)
     first = outputs.logits.float().log_softmax(-1)  # (batch, 1, vocabulary)
     longest = max(len(ids) for ids in candidates)
@@ -109,18 +109,18 @@ def row_log_likelihoods(
 
 def _prefill(text_model: PreTrainedModel, embeds: torch.Tensor) -> Any:
     cache = DynamicCache(config=text_model.config)
-    nothing = _places(0, 0, embeds.device)
+    nothing = _last(0, embeds.shape[1], embeds.device)
     text_model(inputs_embeds=embeds, past_key_values=cache, use_cache=True, logits_to_keep=nothing)
     return cache
 
 
-def _places(start: int, end: int, device: torch.device) -> torch.Tensor:
-    """Positions whose logits are wanted, by number.
+def _last(count: int, length: int, device: torch.device) -> int | torch.Tensor:
+    """The last `count` of `length` positions, as `logits_to_keep` takes them.
 
-    The last n, as a count, would be a slice that lies scattered in memory: the product with the head, which is large,
-    would then be taken clip by clip.
+    On a CPU by number: a count would become a slice that lies scattered in memory, and the product with the head, which
+    is large, would be taken clip by clip. Elsewhere a count, as layers may lie on several devices.
     """
-    return torch.arange(start, end, device=device)
+    return torch.arange(length - count, length) if device.type == "cpu" else max(count, 1)
 
 
 def _repeat(cache: Any, rows: int, times: int) -> None:
