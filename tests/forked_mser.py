@@ -7,6 +7,7 @@ lends without privileges: the disk is a tmpfs there, and goes when the helper go
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -113,6 +114,7 @@ def _run(arguments: Sequence[str], log: str) -> int:
     os.dup2(os.open(log, os.O_CREAT | os.O_TRUNC | os.O_WRONLY), 2)
     os.dup2(os.open(os.devnull, os.O_RDWR), 1)
     os.dup2(1, 0)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell starts aside is born deaf to it
     status = 70
     try:
         status = main(arguments)
