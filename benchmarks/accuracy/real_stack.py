@@ -11,19 +11,16 @@ quite blind for it. A killed command goes on with the first run that is missing,
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import torch
 from real_stack_report import write_reports
 from study_arms import PROBE
-from study_features import Heard, heard
+from study_features import Heard
 from study_probe import ProbeRun
-from study_runs import Clock, Run, Table
-from study_training import PAPERS, Form, backbones_of
-from transformers.utils import logging
+from study_runs import Run, Table, begin, study_parser
+from study_training import PAPERS, Form
 
 FORMS: dict[str, Form] = {
     "ours": replace(PROBE, stages=(("en", 40), ("all", 80))),
@@ -35,20 +32,11 @@ SEEDS = (0, 1, 2)
 
 def main() -> None:
     """Run what is missing, one seed after the other, and write the tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = study_parser(__doc__, "accuracy_real_stack")
     parser.add_argument("--data", type=Path, required=True, help="the folder of the prepared corpora")
-    parser.add_argument("--cache", type=Path, required=True, help="what study_features.py wrote")
-    parser.add_argument("--backbones", type=Path, required=True, help="folder of the small real backbones")
-    parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--minutes", type=float, help="start no further run after so many")
     parser.add_argument("--systems", nargs="+", choices=SYSTEMS, default=SYSTEMS)
-    parser.add_argument("--output", type=Path, default=Path("benchmarks/results/accuracy_real_stack.json"))
     arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    clock, everything = Clock(arguments.minutes), heard(arguments.cache)
-    table, backbones = Table.of(everything), backbones_of(arguments.backbones)
+    clock, everything, table, backbones = begin(arguments)
     for seed in SEEDS:
         for system in arguments.systems:
             for language in sorted(set(table.language)):

@@ -10,18 +10,14 @@ A killed command goes on with the first run that is missing.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from study_features import heard
-from study_runs import Clock, Run, Table, evened, recall
-from study_training import Form, backbones_of
-from transformers.utils import logging
+from study_runs import Run, Table, begin, evened, recall, study_parser
+from study_training import Form
 
 from hf_mser.evaluation.files import write_json, write_text
 
@@ -55,20 +51,11 @@ KINDS = ("without", "adapted", "evened")
 
 def main() -> None:
     """Run what is missing and write the table after every arm."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cache", type=Path, required=True, help="what study_features.py wrote")
-    parser.add_argument("--backbones", type=Path, required=True, help="folder of the small real backbones")
-    parser.add_argument("--work", type=Path, required=True)
+    parser = study_parser(__doc__, "accuracy_study")
     parser.add_argument("--arms", nargs="+", choices=list(ARMS), default=list(ARMS))
     parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--minutes", type=float, help="start no further run after so many")
-    parser.add_argument("--output", type=Path, default=Path("benchmarks/results/accuracy_study.json"))
     arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    clock, everything = Clock(arguments.minutes), heard(arguments.cache)
-    table, backbones = Table.of(everything), backbones_of(arguments.backbones)
+    clock, everything, table, backbones = begin(arguments)
     for seed in range(arguments.seeds):
         for name in arguments.arms:
             for run in runs_of(name, table, arguments.work, seed):

@@ -5,6 +5,7 @@ A run's file appears whole, so that a command over many runs can be killed and g
 
 from __future__ import annotations
 
+import argparse
 import os
 import time
 from dataclasses import dataclass
@@ -12,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import study_features
 import torch
 from study_features import Heard
-from study_training import Backbones, Form, adapted, train
+from study_training import Backbones, Form, adapted, backbones_of, train
+from transformers.utils import logging
 
 from hf_mser.emotions import EMOTIONS
 from hf_mser.training.tiny.clips import emotions_of
@@ -25,6 +28,26 @@ LANGUAGES = {
 }  # fmt: skip
 DOMAINS = ("world", "corpus")
 """As it is, and adapted to the unlabelled clips of the tested corpus."""
+
+
+def study_parser(description: str | None, results: str) -> argparse.ArgumentParser:
+    """The arguments that every command over runs has; its tables go to `results`."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cache", type=Path, required=True, help="what study_features.py wrote")
+    parser.add_argument("--backbones", type=Path, required=True, help="folder of the small real backbones")
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--minutes", type=float, help="start no further run after so many")
+    parser.add_argument("--output", type=Path, default=Path(f"benchmarks/results/{results}.json"))
+    return parser
+
+
+def begin(arguments: argparse.Namespace) -> tuple[Clock, Heard, Table, Backbones]:
+    """What every command over runs needs, from those arguments: on one thread, and quiet."""
+    torch.set_num_threads(1)
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    everything = study_features.heard(arguments.cache)
+    return Clock(arguments.minutes), everything, Table.of(everything), backbones_of(arguments.backbones)
 
 
 class Clock:
