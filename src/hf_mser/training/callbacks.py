@@ -41,13 +41,6 @@ class RunStart(TrainerCallback):
         for _, term in self.trainer.criterion.terms():
             term.progress = state.global_step / max(state.max_steps, 1)
 
-    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        if args.world_size > 1:
-            for weight in self.trainer.criterion.parameters():
-                if weight.grad is not None:
-                    torch.distributed.all_reduce(weight.grad)
-                    weight.grad /= args.world_size
-
     def on_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         for weight in self.trainer.criterion.parameters():  # the Trainer clears the gradients of the model alone
             weight.grad = None

@@ -1,4 +1,4 @@
-"""Rows of all processes in one tensor, with the gradient of all of them.
+"""What processes tell one another: rows of all in one tensor, with the gradient of all of them; averaged gradients.
 
 `torch.distributed.all_gather` cuts the graph, and putting one's own slice back keeps one process' share of the
 gradient alone. The function below is exact: what every process' loss says about a row is summed where the
@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch import Tensor
+from torch import Tensor, nn
 
 
 class _AllGather(torch.autograd.Function):
@@ -43,3 +43,19 @@ def gather_rows(rows: Tensor) -> Tensor:
     if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
         return rows
     return _AllGather.apply(rows)
+
+
+def average_gradients(module: nn.Module, processes: int) -> None:
+    """Make the gradients of a module that no engine looks after their mean over the processes.
+
+    With one process they stay as they are.
+
+    Example:
+        >>> average_gradients(torch.nn.Linear(2, 2), processes=1)
+    """
+    if processes == 1:
+        return
+    for weight in module.parameters():
+        if weight.grad is not None:
+            dist.all_reduce(weight.grad)
+            weight.grad /= processes

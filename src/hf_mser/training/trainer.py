@@ -27,6 +27,7 @@ from .checkpoints import NonFiniteLossError, TrainingDataError
 from .collator import EmotionCollator
 from .features import FrozenFeatureCache
 from .frames import SPEECH_INPUTS, complete_frames
+from .gather import average_gradients
 from .metrics import emotion_metrics
 from .standardize import fit_standardization, is_standardized
 from .steps import StepLoss
@@ -261,17 +262,25 @@ class MSERTrainer(TrainerCheckpoints):
         loss = super().training_step(model, inputs, num_items_in_batch)
         if not torch.isfinite(loss):
             raise self._not_finite(f"the loss is {loss.item()}")
-        if self._position == len(self._step_batches):  # frames of a whole step are large: let them go
-            self._step_batches, self._prepared, self._step = [], {}, None
+        if self._position == len(self._step_batches):
+            average_gradients(self.criterion, self.args.world_size)
+            self._step_batches, self._prepared, self._step = [], {}, None  # a whole step's frames are large
         return loss
 
+    def _clip_grad_norm(self, model: nn.Module) -> Any:
+        return super()._clip_grad_norm(self._with_objective(model))
+
     def _get_grad_norm(self, model: nn.Module, grad_norm: Any = None) -> Any:
-        norm = super()._get_grad_norm(model, grad_norm=grad_norm)
+        norm = super()._get_grad_norm(self._with_objective(model), grad_norm=grad_norm)
         value = norm.item() if isinstance(norm, Tensor) else norm
         # With fp16 the scaler skips such a step by itself.
         if value is not None and not math.isfinite(value) and self.accelerator.scaler is None:
             raise self._not_finite(f"the norm of the gradient is {value}")
         return norm
+
+    def _with_objective(self, model: nn.Module) -> nn.Module:
+        """All that learns: what the objective learns belongs to the same norm as the model."""
+        return nn.ModuleList([model, self.criterion])
 
     def _not_finite(self, what: str) -> NonFiniteLossError:
         parts = {name: values[-1].item() for name, values in self._parts.items()}
