@@ -200,6 +200,24 @@ def test_a_state_dict_of_ones_own_is_what_gets_saved(home):
     assert torch.equal(loaded.connector.frame_mean, model.connector.frame_mean + 1)
 
 
+def test_a_state_dict_with_other_backbones_is_saved_whole(home):
+    folder, model = home
+    weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    weights["speech_encoder.conv1.bias"] += 1
+    model.save_pretrained(folder / "saved", state_dict=weights)
+    assert parts_in(folder / "saved") == PARTS
+    loaded = MSERForEmotionGeneration.from_pretrained(folder / "saved")
+    assert torch.equal(loaded.speech_encoder.conv1.bias, model.speech_encoder.conv1.bias + 1)
+
+
+def test_a_state_dict_of_the_connector_alone_is_enough(home):
+    folder, model = home
+    weights = {name: tensor for name, tensor in model.state_dict().items() if name.startswith("connector.")}
+    model.save_pretrained(folder / "saved", state_dict=weights)
+    assert parts_in(folder / "saved") == {"connector"}
+    assert torch.equal(scores(MSERForEmotionGeneration.from_pretrained(folder / "saved")), scores(model))
+
+
 def test_connector_checkpoints_in_several_files(home):
     folder, model = home
     model.save_pretrained(folder / "saved", max_shard_size="5KB")

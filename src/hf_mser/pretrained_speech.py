@@ -35,7 +35,7 @@ class SpeechEmotionModel(PreTrainedModel):
     pipelines: ClassVar[dict[str, Any]] = {}
     entry_files: ClassVar[tuple[str, ...]] = ()
 
-    _backbone_checksums: dict[str, dict[str, int]] | None = None  # of the backbones as they were loaded
+    _backbone_checksums: dict[str, int] | None = None  # of the backbones as they were loaded
 
     config: SpeechEmotionConfig
     base_model_prefix = ""
@@ -143,7 +143,7 @@ class SpeechEmotionModel(PreTrainedModel):
             packed (`bool`, *optional*): Write matrices as 8-bit integers: a quarter of the size, slightly rounded.
             state_dict (*optional*): Weights to save instead of the model's own.
         """
-        can_be_fetched = self._backbones_can_be_fetched()
+        can_be_fetched = self._backbones_can_be_fetched(state_dict)
         connector_only = not full and can_be_fetched
         if not can_be_fetched:
             self.config.backbones = None  # would name other weights than these
@@ -178,21 +178,17 @@ class SpeechEmotionModel(PreTrainedModel):
         if self.config.backbones:
             self._backbone_checksums = self._checksums()
 
-    def _checksums(self) -> dict[str, dict[str, int]]:
-        return {
-            part: checksum(
-                {name: weight for name, weight in self._named_weights(module) if self._is_backbone(f"{module}.{name}")}
-            )
-            for part, module in self.backbone_parts.items()
-        }
+    def _checksums(self, weights: dict[str, torch.Tensor] | None = None) -> dict[str, int]:
+        weights = self.state_dict() if weights is None else weights
+        return checksum({name: weight for name, weight in weights.items() if self._is_backbone(name)})
 
-    def _named_weights(self, module: str) -> Any:
-        part: nn.Module = getattr(self, module)
-        return part.state_dict().items()
+    def _backbones_can_be_fetched(self, weights: dict[str, torch.Tensor] | None = None) -> bool:
+        """Whether the config names backbones that are, bit by bit, the ones in memory, or those among `weights`.
 
-    def _backbones_can_be_fetched(self) -> bool:
-        """Whether the config names backbones that are, bit by bit, the ones in memory."""
-        return self._backbone_checksums is not None and self._backbone_checksums == self._checksums()
+        An engine that has sharded the model saves weights that it gathered: only these are whole.
+        """
+        known = self._backbone_checksums
+        return known is not None and all(known.get(name) == bits for name, bits in self._checksums(weights).items())
 
 
 def pin(model_id: str | os.PathLike, commit: str | None, weights: dict[str, torch.Tensor]) -> dict[str, Any]:

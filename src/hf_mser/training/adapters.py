@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -66,8 +66,8 @@ def counted_as_adapter(model: Any) -> Iterator[None]:
             model._hf_peft_config_loaded = known
 
 
-def what_learns(model: nn.Module) -> dict[str, torch.Tensor]:
-    """The connector and the adapters: what a checkpoint of a run with adapters holds.
+def what_learns(model: nn.Module, weights: Mapping[str, torch.Tensor] | None = None) -> dict[str, torch.Tensor]:
+    """The connector and the adapters, of the model or among `weights`: what a checkpoint of a run with adapters holds.
 
     Example:
         >>> sorted(what_learns(model))[0]  # doctest: +SKIP
@@ -75,7 +75,7 @@ def what_learns(model: nn.Module) -> dict[str, torch.Tensor]:
     """
     return {
         name: tensor.contiguous()
-        for name, tensor in model.state_dict().items()
+        for name, tensor in (model.state_dict() if weights is None else weights).items()
         if name.startswith("connector.") or "lora_" in name
     }
 

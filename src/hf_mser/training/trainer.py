@@ -98,6 +98,11 @@ class MSERTrainer(TrainerCheckpoints):
                 "A feature cache needs a frozen encoder that no engine has sharded. Leave the cache out with FSDP, "
                 "DeepSpeed, or an encoder that learns."
             )
+        if (self.is_fsdp_enabled or self.is_deepspeed_enabled) and any(True for _ in self.criterion.parameters()):
+            raise TrainingArgumentsError(
+                "FSDP and DeepSpeed train the weights of the model alone, and this objective has weights of its own. "
+                "Start with torchrun, without an accelerate config, or leave that objective out."
+            )
         self.criterion.to(self.args.device)
         self.add_callback(RunStart(self))
 

@@ -59,7 +59,7 @@ class TrainerCheckpoints(Trainer):
         elif self.args.should_save:
             folder = Path(output_dir if output_dir is not None else self.args.output_dir)
             folder.mkdir(parents=True, exist_ok=True)
-            save_file(what_learns(self.model), folder / SAFE_WEIGHTS_NAME, metadata={"format": "pt"})
+            save_file(what_learns(self.model, state_dict), folder / SAFE_WEIGHTS_NAME, metadata={"format": "pt"})
             self.model.config.save_pretrained(folder)
             if self.processing_class is not None:
                 self.processing_class.save_pretrained(folder)
