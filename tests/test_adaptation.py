@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from hf_mser import adaptation
-from hf_mser.adaptation import AdaptationError, _Sample, adapt
+from hf_mser.adaptation import CLOUDS_PRIOR_CLIPS, AdaptationError, _Sample, adapt
 from hf_mser.commands import adapt as command
 from hf_mser.domains import VOICE_CLIPS
+from hf_mser.label_clouds import LabelClouds
 
 RATE = 16_000
 
@@ -76,7 +76,9 @@ def test_few_clips_move_the_statistics_in_proportion(checkpoint):
 
 
 def test_labels_heard_too_often_are_moved_half_way_to_equal_shares(checkpoint):
+    """Of a checkpoint that keeps no clouds."""
     model, processor = checkpoint
+    model.config.label_clouds = None
     sources = clips(6)
     report = adapt(model, processor, sources, sampling_rate=RATE)
     bias, model.config.label_bias = model.config.label_bias, None
@@ -99,22 +101,37 @@ def test_labels_heard_too_often_are_moved_half_way_to_equal_shares(checkpoint):
     torch.testing.assert_close(some, plain[:, [4, 1]] + torch.tensor([bias[4], bias[1]]), atol=1e-4, rtol=1e-4)
 
 
-def test_words_that_are_no_labels_have_no_bias(checkpoint):
+def test_what_is_added_to_the_scores_moves_to_where_the_clips_lie(checkpoint):
+    model, processor = checkpoint
+    sources, config = clips(6), model.config
+    before, temperature = torch.tensor(config.label_weights), config.temperature
+    report = adapt(model, processor, sources, sampling_rate=RATE)
+    readings = model.connector.readings_of(statistics_of(model, processor, sources).float())
+    clouds = LabelClouds.from_dict(config.label_clouds)
+    weights, bias = clouds.answers_to(readings)
+    share = 6 / (6 + CLOUDS_PRIOR_CLIPS)
+    expected = (1 - share) * before + share * weights.float()
+    torch.testing.assert_close(torch.tensor(config.label_weights), expected, atol=1e-2, rtol=1e-2)
+    torch.testing.assert_close(torch.tensor(config.label_bias), share * bias.float(), atol=2e-2, rtol=1e-2)
+    assert config.temperature == pytest.approx((1 - share) * temperature + share * clouds.temperature)
+    shares = clouds.moved_to(readings)[1].exp()
+    torch.testing.assert_close(torch.tensor(list(report.label_shares.values())), shares.float(), atol=1e-3, rtol=1e-2)
+
+
+def test_words_that_are_no_labels_are_left_alone(checkpoint):
     config = checkpoint[0].config
-    config.label_bias = [1.0] * len(config.labels)
     joyful = checkpoint[1].candidate_ids(["joyful", config.labels[0]])
-    assert config.bias_of(joyful) is None
-    assert config.bias_of(config.candidate_ids[2:4]) == [1.0, 1.0]
+    assert config.label_places(joyful) is None
+    assert config.label_places(config.candidate_ids[3:1:-1]) == [3, 2]
     with pytest.raises(ValueError, match="label_bias has 2 entries"):
         type(config)(label_bias=[0.0, 1.0])
 
 
-def test_the_sample_gives_every_clip_the_same_chance_and_keeps_within_its_bounds(monkeypatch):
+def test_the_sample_gives_every_clip_the_same_chance_and_keeps_within_its_bounds():
     drawn = np.zeros(40)
     for seed in range(400):
-        sample = _Sample()
+        sample = _Sample(10)
         sample._random = random.Random(seed)
-        monkeypatch.setattr(adaptation, "SHARES_CLIPS", 10)
         for clip in range(40):
             sample.add(torch.tensor([float(clip)]))
         assert len(sample.clips) == 10
@@ -123,7 +140,7 @@ def test_the_sample_gives_every_clip_the_same_chance_and_keeps_within_its_bounds
 
 
 def test_long_clips_leave_room_for_fewer():
-    sample = _Sample()
+    sample = _Sample(300)
     for _ in range(20):
         sample.add(torch.empty(1, 10 << 20))  # 40 MiB each: the least is ten of them
     assert len(sample.clips) == 10
@@ -145,6 +162,7 @@ def test_the_result_is_saved_and_loaded(checkpoint, tmp_path):
     model.save_pretrained(tmp_path)
     again = MSERForEmotionGeneration.from_pretrained(tmp_path)
     assert again.config.label_bias == model.config.label_bias
+    assert again.config.label_weights == model.config.label_weights
     for name, tensor in model.connector.domain.items():
         torch.testing.assert_close(again.connector.domain[name], tensor)
 

@@ -13,9 +13,13 @@ from hf_mser.onnx_export import LabelScorer, OnnxExportError, export_onnx
 
 
 @pytest.mark.parametrize("normalization", ["sum", "mean", "prior"])
+@pytest.mark.parametrize("readings", [0, 7])
 @torch.no_grad()
-def test_the_exported_module_scores_as_the_model_does(normalization):
-    model = tiny_model(score_normalization=normalization, temperature=1.7)
+def test_the_exported_module_scores_as_the_model_does(normalization, readings):
+    model = tiny_model(score_normalization=normalization, temperature=1.7, qformer={"num_readings": readings})
+    if readings:
+        model.connector.reader_weight.normal_()
+        model.config.label_weights = torch.randn(7, 7).tolist()
     model.config.label_bias = [0.1 * place for place in range(len(model.config.labels))]
     x, mask = features([120, 75, 40])
     scores, embeds = LabelScorer(model)(x, mask)

@@ -13,6 +13,7 @@ import argparse
 import hashlib
 import json
 import time
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,16 @@ import numpy as np
 import torch
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
+from hf_mser import MSERForEmotionGeneration
+from hf_mser.backbones import fingerprint
+from hf_mser.emotions import EMOTIONS
 from hf_mser.training.tiny.assembly import assemble, save
-from hf_mser.training.tiny.calibration import answers_of_held_out_corpora, calibration_figures, fit_temperature
+from hf_mser.training.tiny.calibration import (
+    answers_of_held_out_corpora,
+    calibrate,
+    calibration_figures,
+    clouds_of,
+)
 from hf_mser.training.tiny.clips import Spectra, prepare_spectra, read_clips
 from hf_mser.training.tiny.connecting import train_connector
 from hf_mser.training.tiny.distillation import distil, new_student
@@ -36,6 +45,9 @@ def main() -> None:
     parser.add_argument("recipe", type=Path)
     parser.add_argument("--corpora", type=Path, required=True, help="folder that holds the prepared corpora")
     parser.add_argument("--teacher", default="openai/whisper-base", help="id or folder of a Whisper checkpoint")
+    parser.add_argument(
+        "--student", type=Path, help="a checkpoint that this command made: take its encoder, and distil none"
+    )
     parser.add_argument("--work", type=Path, required=True, help="folder for what the stages leave behind")
     parser.add_argument("--output", type=Path, required=True, help="folder of the checkpoint")
     arguments = parser.parse_args()
@@ -46,8 +58,13 @@ def main() -> None:
     prepare_spectra([arguments.corpora / name for name in recipe.corpora], work)
     spectra, clips = Spectra(work), read_clips(work)
     log("start", {"recipe": recipe.as_dict(), "clips": len(clips), "data_sha256": _fingerprint(work)})
-    teacher = Teacher(arguments.teacher, recipe.encoder.student_layers)
-    weights = distil(recipe.encoder, recipe.window_seconds, work, spectra, teacher, recipe.seed, log.stage("encoder"))
+    if arguments.student:
+        weights = MSERForEmotionGeneration.from_pretrained(arguments.student).speech_encoder.state_dict()
+        log("encoder", {"of_checkpoint": fingerprint(weights)})
+    else:
+        teacher = Teacher(arguments.teacher, recipe.encoder.student_layers)
+        encoder = (recipe.encoder, recipe.window_seconds, work, spectra, teacher, recipe.seed)
+        weights = distil(*encoder, log.stage("encoder"))
     tokenizer, decoder = _decoder(recipe, work, log)
 
     student = new_student(recipe.encoder, recipe.window_seconds)
@@ -57,10 +74,15 @@ def main() -> None:
     versions = [hear(student, spectra, work / f"heard-{number}.f16", seed) for number, seed in enumerate(seeds)]
     lessons = (recipe.connector, recipe.decoder, clips, versions, decoder, tokenizer, recipe.prompt, recipe.seed)
     held_out = answers_of_held_out_corpora(*lessons, log.stage("held out"))
-    temperature = fit_temperature(held_out)
-    log("calibration", {"temperature": temperature, **calibration_figures(held_out, temperature)})
+    truths = [own.truth for own in held_out]
+    plain = calibrate([own.scores for own in held_out], [own.readings for own in held_out], truths)
+    moved = calibrate([own.adapted for own in held_out], [own.clouds for own in held_out], truths)
+    figures = calibration_figures(held_out, plain, moved)
+    log("calibration", {"as_it_is": asdict(plain), "adapted": asdict(moved), **figures})
     listener = train_connector(*lessons, log.stage("connector"))
-    model, processor = assemble(recipe, weights, listener, decoder, tokenizer, temperature)
+    clouds = clouds_of(listener, versions[0], clips, recipe.corpora, np.arange(len(EMOTIONS)))
+    clouds = replace(clouds, weight=moved.weight, temperature=moved.temperature)
+    model, processor = assemble(recipe, weights, listener, decoder, tokenizer, plain, clouds)
     log("done", {"bytes": save(model, processor, arguments.output)})
 
 

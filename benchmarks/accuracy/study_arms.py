@@ -45,6 +45,9 @@ ARMS: dict[str, Form] = {
     "English first": replace(BASE, stages=(("en", 30), ("all", 70))),
     "one layer deep": replace(BASE, depth=1),
     "16 queries": replace(BASE, queries=16),
+    "a probe that learns on, layers 1 to 4, 16 queries": replace(
+        PROBE, start_rate=0.1, layers=(1, 2, 3, 4), queries=16
+    ),
 }
 KINDS = ("without", "adapted", "evened")
 
@@ -66,6 +69,7 @@ def main() -> None:
             print(seed, name, {kind: results[name][f"mean_{kind}"] for kind in KINDS}, flush=True)
             write_json(arguments.output, {"protocol": __doc__, "arms": results})
             write_text(arguments.output.with_suffix(".md"), markdown(results))
+    picture(results, arguments.output.with_suffix(".png"))
 
 
 def runs_of(name: str, table: Table, work: Path, seed: int) -> list[Run]:
@@ -126,6 +130,24 @@ def markdown(results: dict[str, Any]) -> str:
         own = [f"{row['adapted'][held]:.1f}" for held in CORPORA]
         lines.append(f"| {' | '.join([name, str(row['seeds']), *means, *own])} |")
     return "\n".join([*lines, ""])
+
+
+def picture(results: dict[str, Any], path: Path) -> None:
+    """Every arm's seeds, against the base's mean: as it is and adapted."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 0.28 * len(results) + 1.2), layout="constrained")
+    for axes, kind, title in zip(figure.subplots(1, 2, sharey=True), KINDS[:2], ("as it is", "adapted"), strict=True):
+        base = results["base"][f"mean_{kind}"]
+        for place, row in enumerate(results.values()):
+            seeds = np.array(row[f"per_seed_{kind}"]) - base
+            axes.barh(place, seeds.mean(), color="#4c78a8" if seeds.mean() > 0 else "#b8b8b8")
+            axes.plot(seeds, [place] * len(seeds), "o", color="black", markersize=3)
+        axes.axvline(0, color="black", linewidth=0.8)
+        axes.set(xlabel=f"UA {title}, points above the base's {base:.1f}", yticks=range(len(results)))
+        axes.set_yticklabels(list(results))
+    axes.invert_yaxis()
+    figure.savefig(path, dpi=110)
 
 
 def _cell(row: dict[str, Any], kind: str) -> str:

@@ -6,7 +6,8 @@
 UA twice: among the corpus' own classes (what `candidate_labels` gives) and among all of the model's. Adaptation
 is repeated with random handfuls of clips. Intervals are bootstrapped over speakers. Of the few clips
 that are longer than the model's window, its length is heard. Calibration: the expected error of
-the score among all of the model's labels, and the accuracy of the surest answers (risk and coverage).
+the score among all of the model's labels, and the accuracy of the surest answers (risk and coverage). With `--seeds`,
+what this command wrote for checkpoints of the same recipe and other seeds, the table says how much a seed matters.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from hf_mser.registration import EMBEDDED_CHECKPOINT
 HANDFULS = (10, 30, 100, 300)
 DRAWS = 3
 RESAMPLED = 1000
+ADAPTED = ("label_weights", "label_bias", "temperature")  # besides the statistics
 COVERAGE = (1.0, 0.8, 0.6, 0.4, 0.2)
 
 
@@ -38,22 +40,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("corpora", nargs="+", type=Path, help="folders of prepared corpora")
     parser.add_argument("--model", default=str(EMBEDDED_CHECKPOINT))
+    parser.add_argument("--seeds", nargs="+", type=Path, default=[], help="results of the recipe's other seeds")
     parser.add_argument("--output", type=Path, required=True)
     arguments = parser.parse_args()
     model = MSERForEmotionGeneration.from_pretrained(arguments.model, dtype=torch.float32).eval()
     processor = MSERProcessor.from_pretrained(arguments.model)
-    results = {}
+    results: dict[str, Any] = {}
+    others = [json.loads(path.read_text(encoding="utf-8"))["corpora"] for path in arguments.seeds]
     for folder in arguments.corpora:
         results[folder.name] = measure_corpus(model, processor, folder)
         print(folder.name, json.dumps(results[folder.name]["UA"]), flush=True)
         part = arguments.output.with_suffix(".part")
         part.write_text(json.dumps({"protocol": __doc__, "corpora": results}, indent=1), encoding="utf-8")
         os.replace(part, arguments.output)
-        arguments.output.with_suffix(".md").write_text(table(results), encoding="utf-8")
+        arguments.output.with_suffix(".md").write_text(table(results, others), encoding="utf-8")
 
 
-def table(results: dict[str, Any]) -> str:
-    """The figures as Markdown, with their mean."""
+def table(results: dict[str, Any], others: Sequence[dict[str, Any]] = ()) -> str:
+    """The figures as Markdown, with their mean, and the means of other seeds."""
     rows = []
     for name, result in results.items():
         own, adapted, few = (result["UA"][kind] for kind in ("without", "with_all_clips", "with_n_clips"))
@@ -62,19 +66,29 @@ def table(results: dict[str, Any]) -> str:
         cells += [*(f"{few[str(count)]:.1f}" for count in HANDFULS), _cell(adapted)]
         cells += [f"{100 * sure['ece']:.1f}", f"{sure['accuracy_at_coverage']['40%']:.1f}"]
         rows.append(f"| {' | '.join(map(str, cells))} |")
-    means = [
-        np.mean([result["UA"][kind]["own_classes"] for result in results.values()])
-        for kind in ("without", "with_all_clips")
-    ]
-    handfuls = [
-        np.mean([result["UA"]["with_n_clips"][str(count)] for result in results.values()]) for count in HANDFULS
-    ]
-    few_means = " | ".join(f"{mean:.1f}" for mean in handfuls)
-    rows.append(f"| mean | | | {means[0]:.1f} | {few_means} | {means[1]:.1f} | | |")
+    means = _means(results)
+    rows.append(f"| mean | | | {' | '.join(f'{mean:.1f}' for mean in means)} | | |")
+    if others:
+        seeds = np.array([means, *([_means({name: other[name] for name in results}) for other in others])])
+        cells = [f"{mean:.1f} ± {spread:.1f}" for mean, spread in zip(seeds.mean(0), seeds.std(0, ddof=1), strict=True)]
+        rows.append(f"| mean of {len(seeds)} seeds | | | {' | '.join(cells)} | | |")
     kinds = ("UA as it is", f"adapted to {HANDFULS[0]} clips", *map(str, HANDFULS[1:]), "all clips")
     names = ("corpus", "classes", "clips", *kinds, "ECE", "accuracy of the surest 40 %")
     head = f"| {' | '.join(names)} |"
     return "\n".join([head, "|---|---:|---:|---|---:|---:|---:|---:|---|---:|---:|", *rows, ""])
+
+
+def _means(results: dict[str, Any]) -> list[float]:
+    """UA over the corpora: as it is, adapted to each handful, and to all clips."""
+    of_corpora = [
+        [
+            result["UA"]["without"]["own_classes"],
+            *(result["UA"]["with_n_clips"][str(count)] for count in HANDFULS),
+            result["UA"]["with_all_clips"]["own_classes"],
+        ]
+        for result in results.values()
+    ]
+    return [float(mean) for mean in np.mean(of_corpora, 0)]
 
 
 def _cell(figures: dict[str, Any]) -> str:
@@ -108,7 +122,7 @@ def measure_corpus(model: Any, processor: Any, folder: Path) -> dict[str, Any]:
         draws = [random.choice(everything, min(count, len(rows)), replace=False) for _ in range(DRAWS)]
         few[str(count)] = round(float(np.mean([figures(heard.scores(draw))["own_classes"] for draw in draws])), 1)
     sureness = {
-        name: confidence_figures(scores[labelled] / model.config.temperature, truth)
+        name: confidence_figures(scores[labelled], truth)
         for name, scores in (("without", plain), ("with_all_clips", after))
     }
     confusion = np.zeros((len(model.config.labels), len(model.config.labels)), int)
@@ -122,9 +136,9 @@ def measure_corpus(model: Any, processor: Any, folder: Path) -> dict[str, Any]:
     }
 
 
-def confidence_figures(scores: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
+def confidence_figures(logits: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
     """How much the scores are worth: their calibration error, and the accuracy if only the surest are answered."""
-    probabilities = torch.from_numpy(scores).softmax(1).numpy()
+    probabilities = torch.from_numpy(logits).softmax(1).numpy()
     confidence, right = probabilities.max(1), probabilities.argmax(1) == truth
     surest = right[np.argsort(-confidence, kind="stable")]
     accuracy = {
@@ -144,6 +158,7 @@ class Heard:
     def __init__(self, model: Any, processor: Any, samples: list[np.ndarray]) -> None:
         self.model = model
         self.shipped = {name: values.clone() for name, values in model.connector.domain.items()}
+        self.shipped_answers = {name: getattr(model.config, name) for name in ADAPTED}
         self.batches = []
         order = sorted(range(len(samples)), key=lambda number: len(samples[number]))
         for start in range(0, len(order), 32):
@@ -156,15 +171,17 @@ class Heard:
 
     @torch.no_grad()
     def scores(self, adapted_to: np.ndarray | None) -> np.ndarray:
-        """Log-likelihood of every label (clips, labels), after adaptation to some of the clips."""
+        """What a softmax makes probabilities of (clips, labels), after adaptation to some of the clips."""
         model = self.model
         if adapted_to is not None:
             adapt_to_frames(model, self._of(adapted_to))
         scores = np.zeros((sum(len(rows) for rows, *_ in self.batches), len(model.config.labels)))
         for rows, frames, mask in self.batches:
-            scores[rows] = model.score_emotions(speech_frames=frames.float(), speech_frames_mask=mask).numpy()
+            own = model.score_emotions(speech_frames=frames.float(), speech_frames_mask=mask)
+            scores[rows] = (own / model.config.temperature).numpy()
         set_domain(model.connector, self.shipped)
-        model.config.label_bias = None
+        for name, value in self.shipped_answers.items():
+            setattr(model.config, name, value)
         return scores
 
     def _of(self, clips: np.ndarray) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:

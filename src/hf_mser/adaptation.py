@@ -2,8 +2,9 @@
 
 Emotion is heard as a departure from the ordinary. The connector carries the ordinary of its training recordings
 as means and deviations; another language, microphone or room has others, and so have low and high voices. A few dozen
-clips without labels are enough to measure them, no weight changes, and it takes seconds. A label that is then still
-heard more often than others is moved half-way to the same share (in the logarithm): it is rarely the speakers' doing.
+clips without labels are enough to measure them, no weight changes, and it takes seconds. Then the answers move, too: to
+where the clips of each label lie in this domain (`label_clouds.py`), or, for a checkpoint that keeps no clouds, a label
+that is heard more often than others goes half-way to the same share (in the logarithm).
 """
 
 import math
@@ -18,6 +19,7 @@ import torch
 from .audio import iter_windows
 from .domains import Domain, DomainMeter
 from .errors import MSERError
+from .label_clouds import LabelClouds
 
 PRIOR_CLIPS = 5.0
 """How many clips the checkpoint's own statistics weigh against the new ones, chosen on held-out training corpora."""
@@ -26,8 +28,12 @@ EQUAL_SHARES = 0.5
 """How far the labels' shares are moved towards equal ones, in the logarithm."""
 
 SHARES_PRIOR_CLIPS = 10.0
-SHARES_CLIPS, SHARES_BYTES = 300, 256 << 20
-"""The labels' shares are asked of so many clips, or of as many as this memory holds."""
+CLOUDS_PRIOR_CLIPS = 20.0
+"""How many clips the answers as they are weigh as much as, against what the clouds say."""
+
+SHARES_CLIPS, CLOUDS_CLIPS = 300, 5000
+SAMPLE_BYTES = 256 << 20
+"""The labels are asked of so many clips, or of as many as this memory holds."""
 
 MIN_CLIPS = 2
 
@@ -45,7 +51,7 @@ class AdaptationReport:
         seconds: their length together.
         weight: how far the statistics moved from the checkpoint's (0) to the clips' own (1).
         high_voices: the share of high voices, where the model keeps low and high ones apart.
-        label_shares: how often each label was heard before the shares were moved.
+        label_shares: how often each label was heard.
     """
 
     clips: int
@@ -115,15 +121,19 @@ def adapt_to_frames(
         raise AdaptationError(
             "This model keeps no statistics of its training recordings (normalize_frames=False): none can be adapted."
         )
-    meter, sample = DomainMeter(), _Sample()
-    asks_labels = hasattr(model, "score_emotions") and bool(model.config.candidate_ids)
+    has_clouds = bool(getattr(model.config, "label_clouds", None))
+    has_labels = hasattr(model, "score_emotions") and bool(model.config.candidate_ids)
+    meter, sample = DomainMeter(), _Sample(CLOUDS_CLIPS if has_clouds else SHARES_CLIPS)
     for frames, mask in heard:
         if hasattr(model, "adapt_frames"):
             frames = model.adapt_frames(frames, mask)
         statistics = connector.pool_statistics(torch.nn.functional.layer_norm(frames.float(), frames.shape[-1:]), mask)
         lengths = torch.full((len(frames),), frames.shape[2]) if mask is None else mask.sum(1)
         meter.add(statistics, lengths.to(statistics), connector.voices_of(statistics))
-        if asks_labels:
+        if has_clouds:
+            for own in statistics:
+                sample.add(own)
+        elif has_labels:
             for clip, length in enumerate(lengths.tolist()):
                 sample.add(frames[clip, :, : int(length)])
     count = round(meter.clips)
@@ -133,12 +143,17 @@ def adapt_to_frames(
         )
     set_domain(connector, meter.moved_from(connector.domain, prior_clips))
     voices = meter.clips_of_voices.tolist()
+    shares: dict[str, float] = {}
+    if has_clouds:
+        shares = _move_clouds(model, torch.stack(sample.clips))
+    elif has_labels:
+        shares = _even_out_labels(model, sample.clips)
     return AdaptationReport(
         clips=count,
         seconds=0.0,
         weight=count / (count + prior_clips),
         high_voices=voices[1] / sum(voices) if len(voices) > 1 else None,
-        label_shares=_even_out_labels(model, sample.clips) if asks_labels else {},
+        label_shares=shares,
     )
 
 
@@ -146,6 +161,19 @@ def set_domain(connector: Any, domain: Domain) -> None:
     """Make this the connector's own."""
     for name, values in connector.domain.items():
         values.copy_(domain[name])
+
+
+def _move_clouds(model: Any, statistics: torch.Tensor) -> dict[str, float]:
+    """Move what the config adds to the labels' scores to where these clips lie, and return the labels' shares."""
+    config, count = model.config, len(model.config.labels)
+    clouds, readings = LabelClouds.from_dict(config.label_clouds), model.connector.readings_of(statistics).cpu()
+    weights, bias = clouds.answers_to(readings)
+    share = len(readings) / (len(readings) + CLOUDS_PRIOR_CLIPS)
+    before = torch.tensor(config.label_weights or [[0.0] * count] * count), torch.tensor(config.label_bias or 0.0)
+    config.label_weights = torch.lerp(before[0].double(), weights, share).tolist()
+    config.label_bias = torch.lerp(before[1].double().expand(count), bias, share).tolist()
+    config.temperature += share * (clouds.temperature - config.temperature)
+    return dict(zip(config.labels, clouds.moved_to(readings)[1].exp().tolist(), strict=True))
 
 
 def _even_out_labels(model: Any, clips: list[torch.Tensor]) -> dict[str, float]:
@@ -178,13 +206,13 @@ def _batches(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
 class _Sample:
     """Clips drawn at random from all that come by, each with the same chance."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int) -> None:
         self.clips: list[torch.Tensor] = []
-        self._seen, self._size, self._random = 0, 0, random.Random(0)
+        self._most, self._seen, self._size, self._random = most, 0, 0, random.Random(0)
 
     def add(self, clip: torch.Tensor) -> None:
         if self._seen == 0:
-            self._size = max(10, min(SHARES_CLIPS, SHARES_BYTES // (clip.nbytes + 1)))
+            self._size = max(10, min(self._most, SAMPLE_BYTES // (clip.nbytes + 1)))
         place = self._seen if self._seen < self._size else self._random.randrange(self._seen + 1)
         self._seen += 1
         if place < self._size:

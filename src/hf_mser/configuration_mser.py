@@ -47,6 +47,8 @@ class EmotionQFormerConfig(PreTrainedConfig):
             How many numbers the statistics of all layers are first brought down to.
         num_voices (`int`, *optional*, defaults to 1):
             2 keeps what is ordinary for low and for high voices apart, which adaptation makes use of.
+        num_readings (`int`, *optional*, defaults to 0):
+            How many labels are also read linearly from the statistics, for adaptation (see `hf_mser.label_clouds`).
         num_speech_layers (`int`, *optional*):
             How many encoder layers the mixture reads; filled in by [`MSERConfig`].
 
@@ -85,6 +87,7 @@ class EmotionQFormerConfig(PreTrainedConfig):
     statistics_rank: int = 128  # [ours]
     statistics_dropout: float | int = 0.3  # [ours]
     num_voices: int = 1  # [ours]
+    num_readings: int = 0  # [ours]
     num_speech_layers: int = 1
 
     @property
@@ -220,6 +223,10 @@ class MSERConfig(SpeechEmotionConfig):
             Whether the encoder is frozen, as in the paper.
         label_bias (`list[float]`, *optional*):
             What is added to each label's score: adaptation makes labels more likely that it heard too rarely.
+        label_weights (`list[list[float]]`, *optional*):
+            What the linear readings are multiplied by before they are added, too; adaptation moves it.
+        label_clouds (`dict`, *optional*):
+            Where the readings of each label's clips lie in the training recordings (see `hf_mser.label_clouds`).
         freeze_text (`bool`, *optional*, defaults to `True`):
             Whether the LLM is frozen, as in the paper.
         backbones (`dict`, *optional*):
@@ -259,6 +266,8 @@ class MSERConfig(SpeechEmotionConfig):
     audio_token_id: int = 0
     score_normalization: str = "sum"  # [ours]
     label_bias: list[float] | None = None  # [ours]
+    label_weights: list[list[float]] | None = None  # [ours]
+    label_clouds: dict[str, Any] | None = None  # [ours]
     freeze_text: bool = True  # [paper]
 
     def _validate(self) -> None:
@@ -278,16 +287,24 @@ class MSERConfig(SpeechEmotionConfig):
             raise MSERConfigError(
                 f"label_bias has {len(self.label_bias)} entries for {len(self.labels)} labels in id2label."
             )
+        if self.qformer_config.num_readings and not self.qformer_config.num_statistics_tokens:
+            raise MSERConfigError("num_readings needs num_statistics_tokens: statistics are what is read.")
+        if self.label_weights is not None:
+            shape = {len(self.label_weights), *map(len, self.label_weights), self.qformer_config.num_readings}
+            if shape != {len(self.labels)}:
+                raise MSERConfigError(
+                    f"label_weights must be a square of {len(self.labels)} labels, as many as there are num_readings."
+                )
         if self.candidate_ids is not None and len(self.candidate_ids) != len(self.labels):
             raise MSERConfigError(
                 f"candidate_ids has {len(self.candidate_ids)} entries for {len(self.labels)} labels in id2label."
             )
 
-    def bias_of(self, candidates: list[list[int]]) -> list[float] | None:
-        """What is added to the scores of these answers (token ids): the labels' bias, nothing for other words."""
-        bias = dict(zip(map(tuple, self.candidate_ids or []), self.label_bias or [], strict=False))
-        answers = [tuple(ids) for ids in candidates]
-        return [bias[ids] for ids in answers] if bias and all(ids in bias for ids in answers) else None
+    def label_places(self, candidates: list[list[int]]) -> list[int] | None:
+        """Which labels these answers (token ids) are; None if one of them is another word."""
+        places = {tuple(ids): place for place, ids in enumerate(self.candidate_ids or [])}
+        found = [places.get(tuple(ids)) for ids in candidates]
+        return None if None in found else [place for place in found if place is not None]
 
     def set_words(self, tokenizer: Any) -> None:
         """Tokenise the prompt and the labels with the LLM's tokenizer, and keep the ids."""

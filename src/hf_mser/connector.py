@@ -21,11 +21,14 @@ class ConnectorOutput:
             The emotion embedding, of length 1.
         pooled (`torch.Tensor` of shape `(batch, embedding_size)`):
             The emotion embedding before it is brought to length 1.
+        readings (`torch.Tensor` of shape `(batch, labels)`, *optional*):
+            What is read linearly from the statistics, where the connector keeps a reader.
     """
 
     speech_tokens: torch.Tensor | None
     speech_embeds: torch.Tensor
     pooled: torch.Tensor
+    readings: torch.Tensor | None = None
 
 
 class EmotionQFormer(nn.Module):
@@ -38,7 +41,8 @@ class EmotionQFormer(nn.Module):
     deviation of each layer over the clip become tokens of their own: they are what carries across languages.
     The buffers `*_mean` and `*_std` describe the recordings that the connector was trained on; adaptation to
     another domain replaces them and touches no weight. With `num_voices=2` they are kept for low and for high voices
-    apart; `voice_direction` and `voice_offset` tell from a clip's statistics which it is.
+    apart; `voice_direction` and `voice_offset` tell from a clip's statistics which it is. With `num_readings` a linear
+    reader of the statistics (`reader_weight`, `reader_bias`) shows adaptation where each label's clips lie.
 
     Args:
         config (`EmotionQFormerConfig`): Sizes of the Q-Former.
@@ -66,6 +70,8 @@ class EmotionQFormer(nn.Module):
     statistics_std: torch.Tensor
     voice_direction: torch.Tensor
     voice_offset: torch.Tensor
+    reader_weight: torch.Tensor
+    reader_bias: torch.Tensor
 
     def __init__(self, config: EmotionQFormerConfig, text_hidden_size: int | None = None):
         super().__init__()
@@ -90,6 +96,9 @@ class EmotionQFormer(nn.Module):
         if voices:
             self.register_buffer("voice_direction", torch.zeros(layers, 2, width))
             self.register_buffer("voice_offset", torch.zeros(()))
+        if config.num_readings:
+            self.register_buffer("reader_weight", torch.zeros(config.num_readings, layers * 2 * width))
+            self.register_buffer("reader_bias", torch.zeros(config.num_readings))
         self.text_projection = None
         if text_hidden_size is not None:
             self.text_projection = nn.Linear(config.hidden_size, text_hidden_size)
@@ -128,6 +137,7 @@ class EmotionQFormer(nn.Module):
             speech_tokens=None if self.text_projection is None else self.text_projection(heard),
             speech_embeds=nn.functional.normalize(pooled, dim=-1),
             pooled=pooled,
+            readings=self._read(statistics) if self.config.num_readings and statistics is not None else None,
         )
 
     @property
@@ -141,6 +151,14 @@ class EmotionQFormer(nn.Module):
             return statistics.new_ones(len(statistics), 1)
         high = ((statistics * self.voice_direction).flatten(1).sum(1) + self.voice_offset).sigmoid()
         return torch.stack([1 - high, high], 1)
+
+    def readings_of(self, statistics: torch.Tensor) -> torch.Tensor:
+        """What the reader reads from clips with these statistics (batch, layers, 2, width): (batch, labels)."""
+        ordinary = self._ordinary(statistics, None, slice(None))
+        return self._read((statistics - ordinary["statistics_mean"]) / ordinary["statistics_std"])
+
+    def _read(self, standardized: torch.Tensor) -> torch.Tensor:
+        return nn.functional.linear(standardized.flatten(1), self.reader_weight, self.reader_bias)
 
     def _read_frames(
         self, frames: torch.Tensor, mask: torch.Tensor | None, domain: Domain | None

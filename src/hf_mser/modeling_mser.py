@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 from transformers.cache_utils import Cache
-from transformers.generation import GenerationMixin
+from transformers.generation import GenerationConfig, GenerationMixin
 from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_outputs import ModelOutput
 from transformers.models.auto import AutoModelForCausalLM
@@ -32,6 +32,7 @@ class MSEROutput(ModelOutput):
         speech_embeds (`torch.Tensor` of shape `(batch, embedding_size)`, *optional*): Embeddings of length 1.
         speech_tokens (`torch.Tensor` of shape `(batch, num_speech_tokens, text width)`, *optional*):
             What the LLM heard.
+        speech_readings (`torch.Tensor` of shape `(batch, labels)`, *optional*): The connector's linear readings.
     """
 
     loss: torch.Tensor | None = None
@@ -41,6 +42,17 @@ class MSEROutput(ModelOutput):
     attentions: tuple[torch.Tensor, ...] | None = None
     speech_embeds: torch.Tensor | None = None
     speech_tokens: torch.Tensor | None = None
+    speech_readings: torch.Tensor | None = None
+
+
+class _TokenGenerationConfig(GenerationConfig):
+    """`generate`'s settings, without the model's `temperature`: it divides the scores of answers, not of tokens."""
+
+    @classmethod
+    def from_model_config(cls, model_config: Any) -> GenerationConfig:
+        values = dict(model_config if isinstance(model_config, dict) else model_config.to_dict())
+        values.pop("temperature", None)
+        return GenerationConfig.from_model_config(values)
 
 
 class MSERForEmotionGeneration(MSERPreTrainedModel, GenerationMixin):
@@ -64,6 +76,8 @@ class MSERForEmotionGeneration(MSERPreTrainedModel, GenerationMixin):
 
     ```"""
 
+    generation_config_class = _TokenGenerationConfig
+
     def __init__(self, config: MSERConfig):
         super().__init__(config)
         self.speech_encoder = TrueLengthWhisperEncoder(config.speech_config, config.speech_layer_indices)
@@ -73,7 +87,6 @@ class MSERForEmotionGeneration(MSERPreTrainedModel, GenerationMixin):
         self.connector.float()  # whatever type the rest is made in
         self._freeze()
         self.post_init()
-        self.generation_config.temperature = 1.0  # the config's own divides the scores of answers, not of tokens
         self.train(self.training)
 
     def get_input_embeddings(self) -> nn.Module:
@@ -222,6 +235,7 @@ class MSERForEmotionGeneration(MSERPreTrainedModel, GenerationMixin):
             attentions=outputs.attentions,
             speech_embeds=None if speech is None else speech.speech_embeds,
             speech_tokens=speech_tokens,
+            speech_readings=None if speech is None else speech.readings,
         )
         return output if return_dict is not False else output.to_tuple()
 
@@ -237,6 +251,7 @@ class MSERForEmotionGeneration(MSERPreTrainedModel, GenerationMixin):
         speech_frames: torch.Tensor | None = None,
         speech_frames_mask: torch.Tensor | None = None,
         speech_tokens: torch.Tensor | None = None,
+        speech_readings: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """How well every candidate answer fits the speech, all in one pass over the shared prefix.
 
@@ -246,11 +261,11 @@ class MSERForEmotionGeneration(MSERPreTrainedModel, GenerationMixin):
             input_ids (*optional*): The prompt; the config's by default.
             attention_mask (*optional*): Accepted for convenience; prompts are never padded.
             normalization (`str`, *optional*): `"sum"`, `"mean"` or `"prior"`; the config's by default.
-            speech_frames, speech_frames_mask, speech_tokens (*optional*): Speech computed earlier.
+            speech_frames, speech_frames_mask, or speech_tokens and speech_readings (*optional*): Computed earlier.
 
         Returns:
-            `torch.Tensor` of shape `(batch, candidates)`: normalised log-likelihoods, in float32, with the config's
-            `label_bias` if all candidates are labels.
+            `torch.Tensor` of shape `(batch, candidates)`: normalised log-likelihoods, in float32; if all candidates
+            are labels, with what adaptation adds to them (the config's `label_weights` and `label_bias`).
         """
         candidates = candidate_ids if candidate_ids is not None else self.config.candidate_ids
         if not candidates or any(len(ids) == 0 for ids in candidates):
@@ -258,9 +273,8 @@ class MSERForEmotionGeneration(MSERPreTrainedModel, GenerationMixin):
         if attention_mask is not None and not bool(attention_mask.all()):
             raise MSERModelError("score_emotions takes unpadded prompts: every clip is asked the same question.")
         if speech_tokens is None:
-            speech_tokens = self.connect_speech(
-                input_features, input_features_mask, speech_frames, speech_frames_mask
-            ).speech_tokens
+            speech = self.connect_speech(input_features, input_features_mask, speech_frames, speech_frames_mask)
+            speech_tokens, speech_readings = speech.speech_tokens, speech.readings
         if input_ids is None:
             input_ids = self._default_prompt(speech_tokens)
         scores = log_likelihoods(
@@ -276,8 +290,10 @@ class MSERForEmotionGeneration(MSERPreTrainedModel, GenerationMixin):
             scores = scores - log_likelihoods(self.text_model, self._embed(unheard, None), candidates)
         elif normalization != "sum":
             raise MSERModelError(f"normalization={normalization!r} is unknown; use 'sum', 'mean' or 'prior'.")
-        bias = self.config.bias_of(candidates)
-        return scores if bias is None else scores + torch.tensor(bias, device=scores.device)
+        places = self.config.label_places(candidates)
+        if places is None:
+            return scores
+        return scores + self._adapted_share(speech_readings, scores)[:, places]
 
     # -- generation -------------------------------------------------------------------------------------
 
@@ -316,6 +332,18 @@ class MSERForEmotionGeneration(MSERPreTrainedModel, GenerationMixin):
             return sorted(following) or [candidates[0][-1]]
 
         return allowed
+
+    def _adapted_share(self, readings: torch.Tensor | None, scores: torch.Tensor) -> torch.Tensor:
+        """What adaptation adds to each label's score: (batch or 1, labels)."""
+        config = self.config
+        added = scores.new_zeros(1, len(config.labels))
+        if config.label_bias is not None:
+            added = added + scores.new_tensor(config.label_bias)
+        if config.label_weights is not None:
+            if readings is None:
+                raise MSERModelError("This model was adapted: with speech_tokens, give speech_readings, too.")
+            added = added + readings.to(scores) @ scores.new_tensor(config.label_weights).T
+        return added
 
     # -- helpers ----------------------------------------------------------------------------------------
 

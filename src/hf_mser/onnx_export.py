@@ -41,6 +41,7 @@ class LabelScorer(nn.Module):
     divisor: torch.Tensor
     prior: torch.Tensor
     bias: torch.Tensor
+    weights: torch.Tensor | None
 
     @torch.no_grad()
     def __init__(self, model: Any):
@@ -68,9 +69,11 @@ class LabelScorer(nn.Module):
         prior = torch.zeros(1, len(self.candidates))
         if config.score_normalization == "prior":
             prior = log_likelihoods(model.text_model, torch.cat([self.before, self.after], dim=1), self.candidates)
-        bias = config.bias_of(self.candidates)
         self.register_buffer("prior", prior)
-        self.register_buffer("bias", torch.tensor(bias or [0.0] * len(self.candidates)) / float(config.temperature))
+        bias = torch.tensor(config.label_bias or [0.0] * len(self.candidates))
+        self.register_buffer("bias", bias / float(config.temperature))
+        weights = config.label_weights
+        self.register_buffer("weights", None if weights is None else torch.tensor(weights) / float(config.temperature))
         # Scoring keeps its masks for the next time; made here they are real, made by the exporter they would be fakes.
         longest = longest_features(config)
         self(torch.zeros(1, config.speech_config.num_mel_bins, longest), torch.ones(1, longest))
@@ -82,7 +85,10 @@ class LabelScorer(nn.Module):
         rows = (tokens.shape[0], -1, -1)
         prefix = torch.cat([self.before.expand(rows), tokens, self.after.expand(rows)], dim=1)
         scores = tree_log_likelihoods(self.model.text_model, prefix, self.candidates)
-        return (scores - self.prior) / self.divisor + self.bias, speech.speech_embeds
+        scores = (scores - self.prior) / self.divisor + self.bias
+        if self.weights is not None:
+            scores = scores + speech.readings @ self.weights.T
+        return scores, speech.speech_embeds
 
 
 def longest_features(config: Any) -> int:

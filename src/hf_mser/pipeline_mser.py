@@ -183,7 +183,12 @@ class SpeechEmotionPipeline(ChunkPipeline):
             count = len(speech.speech_embeds)
             prompt = self.processor.tokenize_prompt(count, candidates=candidate_labels)["input_ids"].to(self.device)
             candidates = self.processor.candidate_ids(candidate_labels)
-        return self.model.score_emotions(speech_tokens=speech.speech_tokens, input_ids=prompt, candidate_ids=candidates)
+        return self.model.score_emotions(
+            speech_tokens=speech.speech_tokens,
+            speech_readings=speech.readings,
+            input_ids=prompt,
+            candidate_ids=candidates,
+        )
 
     def postprocess(
         self,

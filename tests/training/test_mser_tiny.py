@@ -3,15 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from tiny_models import save_whisper
 from torch import nn
 
 from hf_mser.configuration_mser import SpeechLengthError
 from hf_mser.emotions import EMOTIONS, SYNONYMS
 from hf_mser.training.tiny import clips, distillation, words
-from hf_mser.training.tiny.calibration import HeldOut, calibration_figures, fit_temperature, recall
 from hf_mser.training.tiny.distillation import distil, new_student
 from hf_mser.training.tiny.domains import Views
 from hf_mser.training.tiny.hearing import EVERY, hear
@@ -270,22 +267,6 @@ def test_other_voices_keep_an_even_length_and_change_the_sound():
     assert {len(voice) % 2 for voice in voices} == {0}
     assert len({len(voice) for voice in voices}) > 3
     assert any(len(voice) == 60 and torch.equal(voice, spectra.flip(0)) for voice in voices)
-
-
-@given(st.integers(0, 50), st.floats(0.7, 6.0))
-def test_the_fitted_temperature_undoes_what_made_scores_too_sure(seed, sharpened):
-    generator = torch.Generator().manual_seed(seed)
-    scores = torch.randn(4000, 7, generator=generator).log_softmax(1) * 1.5
-    truth = torch.multinomial(scores.softmax(1), 1, generator=generator)[:, 0]
-    answer = HeldOut("a", scores * sharpened, scores, truth)
-    assert fit_temperature([answer]) == pytest.approx(sharpened, rel=0.12)
-    figures = calibration_figures([answer], sharpened)
-    assert figures["ece_after"] < 0.05
-
-
-def test_recall_is_the_mean_over_the_classes_that_occur():
-    scores = torch.eye(7)[[0, 0, 3, 3]]
-    assert recall(scores, torch.tensor([0, 0, 0, 3])) == pytest.approx(83.3)
 
 
 def test_recipes_refuse_what_they_do_not_know():

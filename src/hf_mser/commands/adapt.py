@@ -35,7 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"High voices: {report.high_voices:.0%}, low voices: {1 - report.high_voices:.0%}", file=sys.stderr)
     if report.label_shares:
         shares = ", ".join(f"{label} {share:.0%}" for label, share in report.label_shares.items())
-        print(f"Heard before the shares were moved half-way to equal ones: {shares}", file=sys.stderr)
+        print(f"Labels heard: {shares}", file=sys.stderr)
     return int(bool(unread))
 
 

@@ -328,7 +328,9 @@ class MSERTrainer(TrainerCheckpoints):
         if not hasattr(self.model, "score_emotions"):
             return outputs.logits
         with self.accelerator.autocast():
-            return self.model.score_emotions(speech_tokens=outputs.speech_tokens)
+            return self.model.score_emotions(
+                speech_tokens=outputs.speech_tokens, speech_readings=outputs.speech_readings
+            )
 
     # Optimisation
 

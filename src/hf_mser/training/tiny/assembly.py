@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import torch
 from torch import Tensor
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 from transformers.models.whisper.feature_extraction_whisper import WhisperFeatureExtractor
 
 from ...configuration_mser import MSERConfig
+from ...emotions import EMOTIONS
+from ...label_clouds import LabelClouds
 from ...modeling_mser import MSERForEmotionGeneration
 from ...processing_mser import MSERProcessor
+from .calibration import Calibration
 from .connecting import Listener, connector_config
 from .distillation import student_config
 from .recipe import TinyRecipe
@@ -22,7 +26,8 @@ def assemble(
     listener: Listener,
     decoder: LlamaForCausalLM,
     tokenizer: PreTrainedTokenizerFast,
-    temperature: float = 1.0,
+    calibration: Calibration,
+    clouds: LabelClouds,
 ) -> tuple[MSERForEmotionGeneration, MSERProcessor]:
     """Model and processor from the trained parts."""
     layers = recipe.encoder.student_layers
@@ -34,7 +39,9 @@ def assemble(
         speech_layers=list(layers),
         prompt=recipe.prompt,
         window_seconds=recipe.window_seconds,
-        temperature=temperature,
+        temperature=calibration.temperature,
+        label_weights=(calibration.weight * torch.eye(len(EMOTIONS))).tolist(),
+        label_clouds=clouds.to_dict(),
     )
     config.set_words(tokenizer)
     model = MSERForEmotionGeneration(config).eval()

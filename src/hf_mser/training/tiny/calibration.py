@@ -2,7 +2,8 @@
 
 On the clips that it learned from, a connector is always right and always sure. So for each corpus another connector
 is trained on all the others, and what it says of the corpus left out shows how sure it should have been. One
-temperature for all of them makes their scores as probable as the truth was; it is given to the connector that ships.
+temperature for all of them makes their scores as probable as the truth was. So do the weights of what is added to
+them: of the readings as it is, of the labels' clouds after adaptation. All are given to the connector that ships.
 """
 
 from __future__ import annotations
@@ -18,13 +19,16 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from ...adaptation import PRIOR_CLIPS, set_domain
 from ...domains import DomainMeter
+from ...emotions import EMOTIONS
 from ...evaluation.metrics import expected_calibration_error
+from ...label_clouds import LabelClouds
 from .clips import Clip, emotions_of
 from .connecting import Listener, train_connector
 from .hearing import HeardClips
 from .recipe import ConnectorRecipe, DecoderRecipe
 
 BATCH = 64
+UNKNOWN = -1e4
 
 
 @dataclass
@@ -34,13 +38,17 @@ class HeldOut:
     Args:
         corpus: its name.
         scores: log-likelihoods of the seven emotions as it is (clips, emotions).
-        adapted: the same after adaptation to all clips.
+        readings: the linear readings as it is.
+        adapted: the same after adaptation of the statistics to all clips.
+        clouds: what the labels' clouds would add to those.
         truth: the emotions' numbers.
     """
 
     corpus: str
     scores: Tensor
+    readings: Tensor
     adapted: Tensor
+    clouds: Tensor
     truth: Tensor
 
 
@@ -68,12 +76,15 @@ def answers_of_held_out_corpora(
         known = np.unique(emotion[(corpus != name) & (emotion >= 0)])
         asked = own[np.isin(emotion[own], known)]
         heard = versions[0]
-        scores = _ask(listener, heard, asked)
-        connector, meter, clips_here = listener.connector, DomainMeter(), torch.from_numpy(own)
-        statistics = torch.stack([heard.means[clips_here], heard.stds[clips_here]], 2)
-        meter.add(statistics, torch.from_numpy(heard.lengths[own]), connector.voices_of(statistics))
-        set_domain(connector, meter.moved_from(connector.domain, PRIOR_CLIPS))
-        answer = HeldOut(str(name), scores, _ask(listener, heard, asked), torch.tensor(emotion[asked]))
+        scores, read = _ask(listener, heard, asked), listener.connector.readings_of(_statistics(heard, asked))
+        clouds = clouds_of(listener, heard, clips, others, known)
+        _adapt(listener, heard, own)
+        readings = listener.connector.readings_of(_statistics(heard, own))[:, known]
+        weights, bias = clouds.answers_to(readings)
+        added = torch.full((len(own), len(EMOTIONS)), UNKNOWN)
+        added[:, known] = (readings.double() @ weights.T + bias).float()
+        adapted, truth = _ask(listener, heard, asked), torch.tensor(emotion[asked])
+        answer = HeldOut(str(name), scores, read, adapted, added[np.isin(own, asked)], truth)
         answers.append(answer)
         log(
             {
@@ -85,25 +96,63 @@ def answers_of_held_out_corpora(
     return answers
 
 
-def fit_temperature(answers: Sequence[HeldOut]) -> float:
-    """The temperature under which the truth is most likely, every corpus counting the same."""
-    candidates = np.exp(np.linspace(np.log(0.5), np.log(10), 200))
+def clouds_of(
+    listener: Listener, heard: HeardClips, clips: Sequence[Clip], corpora: Sequence[str], labels: np.ndarray
+) -> LabelClouds:
+    """Where the readings of each label's clips lie, each corpus read after adaptation to it."""
+    connector, before = listener.connector, {name: own.clone() for name, own in listener.connector.domain.items()}
+    corpus, emotion = np.array([clip.corpus for clip in clips]), emotions_of(clips)
+    readings, truth = [], []
+    for name in corpora:
+        own = np.flatnonzero(corpus == name)
+        _adapt(listener, heard, own)
+        labelled = own[emotion[own] >= 0]
+        readings.append(connector.readings_of(_statistics(heard, labelled))[:, labels])
+        truth.append(np.searchsorted(labels, emotion[labelled]))
+        set_domain(connector, before)
+    return LabelClouds.of(torch.cat(readings), torch.from_numpy(np.concatenate(truth)))
 
-    def surprise(temperature: float) -> float:
-        return float(np.mean([F.cross_entropy(own.scores / temperature, own.truth) for own in answers]))
 
-    return round(float(min(candidates, key=surprise)), 3)
+@dataclass(frozen=True)
+class Calibration:
+    """A weight of what is added to the scores, and the temperature of their sum."""
+
+    weight: float
+    temperature: float
+
+    def logits(self, scores: Tensor, added: Tensor) -> Tensor:
+        """What a softmax makes probabilities of."""
+        return (scores + self.weight * added) / self.temperature
 
 
-def calibration_figures(answers: Sequence[HeldOut], temperature: float) -> dict[str, float]:
-    """Expected calibration error over the held-out corpora, before and after."""
-    figures = {}
-    for name, divisor in (("ece_before", 1.0), ("ece_after", temperature)):
-        errors = []
+def calibrate(scores: Sequence[Tensor], added: Sequence[Tensor], truths: Sequence[Tensor]) -> Calibration:
+    """Weight and temperature under which the truth is most likely, every corpus counting the same."""
+
+    def surprise(candidate: Calibration) -> float:
+        rows = zip(scores, added, truths, strict=True)
+        return float(np.mean([F.cross_entropy(candidate.logits(own, more), truth) for own, more, truth in rows]))
+
+    candidates = [
+        Calibration(round(float(weight), 3), round(float(temperature), 3))
+        for weight in np.linspace(0, 1, 21)
+        for temperature in np.exp(np.linspace(np.log(0.5), np.log(10), 60))
+    ]
+    return min(candidates, key=surprise)
+
+
+def calibration_figures(answers: Sequence[HeldOut], plain: Calibration, moved: Calibration) -> dict[str, float]:
+    """Over the held-out corpora, as it is and adapted: UA and calibration error in per cent."""
+    figures: dict[str, float] = {}
+    for name in ("as_it_is", "adapted"):
+        recalls, errors = [], []
         for own in answers:
-            confidence, answer = (own.scores / divisor).softmax(1).max(1)
-            errors.append(expected_calibration_error(confidence.tolist(), (answer == own.truth).tolist()))
-        figures[name] = round(float(np.mean(errors)), 4)
+            logits = plain.logits(own.scores, own.readings)
+            if name == "adapted":
+                logits = moved.logits(own.adapted, own.clouds)
+            confidence, answer = logits.softmax(1).max(1)
+            errors.append(100 * expected_calibration_error(confidence.tolist(), (answer == own.truth).tolist()))
+            recalls.append(recall(logits, own.truth))
+        figures |= {f"UA_{name}": round(float(np.mean(recalls)), 1), f"ECE_{name}": round(float(np.mean(errors)), 1)}
     return figures
 
 
@@ -112,6 +161,18 @@ def recall(scores: Tensor, truth: Tensor) -> float:
     kinds = truth.unique()
     answer = kinds[scores[:, kinds].argmax(1)]
     return round(100 * float(np.mean([(answer[truth == kind] == kind).float().mean() for kind in kinds])), 1)
+
+
+def _statistics(heard: HeardClips, clips: np.ndarray) -> Tensor:
+    rows = torch.from_numpy(clips)
+    return torch.stack([heard.means[rows], heard.stds[rows]], 2)
+
+
+def _adapt(listener: Listener, heard: HeardClips, clips: np.ndarray) -> None:
+    """Make what is ordinary for these clips the connector's own."""
+    connector, meter, statistics = listener.connector, DomainMeter(), _statistics(heard, clips)
+    meter.add(statistics, torch.from_numpy(heard.lengths[clips]), connector.voices_of(statistics))
+    set_domain(connector, meter.moved_from(connector.domain, PRIOR_CLIPS))
 
 
 @torch.no_grad()

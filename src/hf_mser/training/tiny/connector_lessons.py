@@ -86,12 +86,20 @@ class ConnectorLessons:
     def statistics(self, count: int, random: np.random.Generator) -> tuple[Tensor, Tensor]:
         """So many clips' statistics alone, each standardised by a random domain, and their emotions' numbers."""
         clips = random.choice(self.labelled, count, p=self.weights)
-        numbers = random.integers(len(self.versions), size=count)
+        numbers = self._versions_of(count, random)
         rows = [
             self._standardised(clip, number, self.views[number].draw(int(self.place[clip]), random))
             for clip, number in zip(clips, numbers, strict=True)
         ]
         return torch.stack(rows), torch.from_numpy(self.emotion[clips])
+
+    def _versions_of(self, count: int, random: np.random.Generator) -> np.ndarray:
+        """In which version each of so many clips is heard: the clean one, or one of the recorded ones."""
+        numbers = np.zeros(count, int)
+        if len(self.versions) > 1:
+            recorded = random.random(count) < self.recipe.recorded_share
+            numbers[recorded] = random.integers(1, len(self.versions), size=int(recorded.sum()))
+        return numbers
 
     def _standardised(self, clip: int, number: int, domain: Domain) -> Tensor:
         version = self.versions[number]
@@ -102,7 +110,7 @@ class ConnectorLessons:
         """Several batches at once, so that clips of similar length can share one."""
         size = self.recipe.batch
         clips = self.random.choice(self.labelled, size * BATCHES_AHEAD, p=self.weights)
-        numbers = self.random.integers(len(self.versions), size=len(clips))
+        numbers = self._versions_of(len(clips), self.random)
         lengths = [self.versions[number].lengths[clip] for clip, number in zip(clips, numbers, strict=True)]
         pairs = np.stack([clips, numbers], 1)[np.argsort(lengths, kind="stable")]
         batches = pairs.reshape(BATCHES_AHEAD, size, 2)

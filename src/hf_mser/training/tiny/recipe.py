@@ -55,7 +55,7 @@ class ReaderRecipe:
     """The linear readers of the clips' statistics that teach the connector."""
 
     readers: int = 3
-    steps: int = 300
+    steps: int = 200
     batch: int = 256
     learning_rate: float = 2e-3
     weight_decay: float = 0.1
@@ -87,6 +87,7 @@ class ConnectorRecipe:
     corpus_power: float = 0.5
     averaged_share: float = 0.4
     recorded_versions: int = 2  # of the clips, beside the clean one
+    recorded_share: float = 0.25  # of what is heard in the lessons
 
 
 @dataclass(frozen=True)
