@@ -94,7 +94,7 @@ def watch(command: list[str], journal: Path, enough: int | None) -> dict:
         while process.poll() is None:
             memory.append(_resident_mb(process.pid))
             if journal.exists():
-                done.append((_cpu_seconds(process.pid), journal.read_bytes().count(b"\n")))
+                done.append((cpu_seconds(process.pid), journal.read_bytes().count(b"\n")))
             if enough is not None and done[-1][1] > enough:
                 process.send_signal(signal.SIGKILL)
             time.sleep(0.5)
@@ -118,7 +118,7 @@ def _paces(done: list[tuple[float, int]]) -> list[float]:
     return [(end[1] - start[1]) / (end[0] - start[0]) for start, end in itertools.pairwise(marks)]
 
 
-def _cpu_seconds(pid: int) -> float:
+def cpu_seconds(pid: int) -> float:
     """What a process was charged; fair on a crowded machine."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()

@@ -36,7 +36,7 @@ def main() -> None:
     arguments = parser.parse_args()
     pipe = load_pipeline(None)
     with tempfile.TemporaryDirectory() as folder:
-        files = _files(Path(folder), arguments.clips)
+        files = write_clips(Path(folder), arguments.clips)
         contestants = {f"batch {size}": (lambda size=size: pipe(files, batch_size=size)) for size in BATCH_SIZES}
         contestants["one clip at a time"] = lambda: [pipe(file) for file in files]
         seconds = take_turns(contestants, arguments.rounds, clock=arguments.clock)
@@ -68,13 +68,14 @@ def table(results: dict[str, Any]) -> str:
     return "\n".join(["| | clips a second | ms a clip |", "|---|---:|---:|", *rows, "", said, ""])
 
 
-def _files(folder: Path, count: int) -> list[str]:
+def write_clips(folder: Path, count: int) -> list[str]:
+    """So many clips, cut from the call at even distances."""
     call = load_audio(ROOT / "examples" / "call.ogg")
     longest = len(call) - SECONDS * RATE
     files = []
     for number in range(count):
         start = number * longest // count
-        files.append(str(folder / f"{number:03d}.wav"))
+        files.append(str(folder / f"{number:05d}.wav"))
         soundfile.write(files[-1], call[start : start + SECONDS * RATE], RATE)
     return files
 

@@ -1,8 +1,6 @@
 """The audio door: every kind of source, every format and rate, windows, and what it refuses."""
 
 import ast
-import doctest
-import importlib
 import io
 import math
 import os
@@ -532,8 +530,3 @@ def test_modules_can_travel_with_a_checkpoint(name: str) -> None:
             for imported in names:
                 top = str(imported).split(".")[0]
                 assert top in sys.stdlib_module_names | {"numpy", "soundfile", "soxr"}
-
-
-@pytest.mark.parametrize("name", MODULES)
-def test_docstring_examples(name: str) -> None:
-    assert doctest.testmod(importlib.import_module(f"hf_mser.{name}")).failed == 0

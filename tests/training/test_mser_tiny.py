@@ -14,7 +14,7 @@ from hf_mser.training.tiny.domains import Views
 from hf_mser.training.tiny.hearing import EVERY, hear
 from hf_mser.training.tiny.learner import Learner
 from hf_mser.training.tiny.lessons import Lessons
-from hf_mser.training.tiny.reading import train_reader
+from hf_mser.training.tiny.reading import linear_discriminant, train_reader
 from hf_mser.training.tiny.recipe import DecoderRecipe, EncoderRecipe, ReaderRecipe, TinyRecipe, TinyRecipeError
 from hf_mser.training.tiny.recording import recorded
 from hf_mser.training.tiny.teacher import Teacher, pass_through
@@ -92,6 +92,37 @@ def test_readers_agree_with_the_truth_and_are_one_in_the_mean():
     assert not torch.equal(one.weight, two.weight)
     assert torch.equal(read(2).weight, two.weight)
     assert not any(parameter.requires_grad for parameter in two.parameters())
+
+
+def test_the_discriminant_is_that_of_scikit_learn():
+    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+
+    random = np.random.default_rng(0)
+    emotions = np.arange(90) % 3
+    rows = random.normal(size=(3, 5))[emotions] + random.normal(size=(90, 5)) * [1, 2, 0.5, 1, 1]
+    found = linear_discriminant(torch.from_numpy(rows).float(), torch.from_numpy(emotions), 3, 0.0)
+    expected = LinearDiscriminantAnalysis(solver="lsqr").fit(rows, emotions)
+    logits = found(torch.from_numpy(rows).float()).log_softmax(1)
+    np.testing.assert_allclose(logits.numpy(), expected.predict_log_proba(rows), atol=1e-3)
+
+
+def test_the_readers_mean_holds_the_share_of_the_discriminant_and_never_says_what_it_was_not_shown():
+    centres = torch.randn(3, 12, generator=torch.Generator().manual_seed(0))
+
+    def draw(count, random):
+        emotions = torch.from_numpy(random.integers(2, size=count))
+        return centres[emotions] + torch.from_numpy(random.normal(0, 1.0, (count, 12)).astype(np.float32)), emotions
+
+    def read(share):
+        recipe = ReaderRecipe(readers=1, steps=60, batch=32, discriminant_share=share, discriminant_clips=640)
+        return train_reader(recipe, draw, 3)
+
+    rows, _ = draw(500, np.random.default_rng(9))
+    plain, half, whole = (read(share)(rows)[:, :2] for share in (0.0, 0.5, 1.0))
+    torch.testing.assert_close(half, (plain + whole) / 2, atol=1e-4, rtol=1e-4)
+    spreads = [float((answers - answers.mean(1, keepdim=True)).std()) for answers in (plain, whole)]
+    assert spreads[1] == pytest.approx(spreads[0], rel=0.1)
+    assert read(0.5)(rows).argmax(1).max() == 1
 
 
 def test_a_clip_is_told_of_the_world_its_corpus_its_speaker_and_other_corpora_alike():

@@ -60,6 +60,9 @@ class ReaderRecipe:
     learning_rate: float = 2e-3
     weight_decay: float = 0.1
     averaged_share: float = 0.4
+    discriminant_share: float = 0.5  # of the answers; the rest is the other readers'
+    discriminant_ridge: float = 0.8
+    discriminant_clips: int = 12_000
 
 
 @dataclass(frozen=True)
