@@ -29,7 +29,7 @@ def speech_frames(energy: np.ndarray) -> np.ndarray:
     """Which frames of a contour in dB are speech: louder than a third of the way from the quiet to the loud ones.
 
     Example:
-        >>> speech_frames(np.repeat([-60.0, -20.0, -60.0], 100)).sum() // 10
+        >>> int(speech_frames(np.repeat([-60.0, -20.0, -60.0], 100)).sum()) // 10
         10
     """
     contour = smooth(energy, 0.03)

@@ -55,7 +55,7 @@ class TripleResonance(Objective):
         >>> from types import SimpleNamespace
         >>> outputs = SimpleNamespace(speech_embeds=torch.eye(2)[[0, 1, 0, 1]], prototypes=torch.eye(2))
         >>> batch = {"emotion_id": torch.tensor([0, 1, -100, -100]), "language_id": torch.tensor([0, 0, 0, 1])}
-        >>> loss, parts = TripleResonance()(outputs, batch)
+        >>> loss, parts = TripleResonance(confidence=0.5)(outputs, batch)
         >>> parts["confident/share"].item()
         1.0
     """

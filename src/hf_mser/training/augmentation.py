@@ -31,7 +31,7 @@ class Augmentation:
     Example:
         >>> augmentation = Augmentation(gain_db=6.0)
         >>> augmentation.waveform(np.ones(4, np.float32), np.random.default_rng(0)).round(2)
-        array([1.22, 1.22, 1.22, 1.22], dtype=float32)
+        array([1.21, 1.21, 1.21, 1.21], dtype=float32)
     """
 
     gain_db: float = 0.0
