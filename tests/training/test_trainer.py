@@ -60,6 +60,15 @@ def test_only_the_connector_learns(make_model, clips, tmp_path):
     )
 
 
+def test_what_was_fitted_to_the_answers_is_dropped_when_training_begins(make_model, clips, tmp_path):
+    model, processor = make_model()
+    model.config.label_bias, model.config.temperature = [0.5] * len(model.config.labels), 2.0
+    trainer = MSERTrainer(model, arguments(tmp_path, max_steps=1), train_dataset=clips, processing_class=processor)
+    assert model.config.label_bias
+    trainer.train()
+    assert (model.config.label_bias, model.config.temperature) == (None, 1.0)
+
+
 def test_the_loss_falls_and_its_parts_are_logged(train):
     trainer = train(max_steps=40, learning_rate=3e-3, eval_strategy="steps", eval_steps=20)
     curve = losses(trainer)

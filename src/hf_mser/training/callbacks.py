@@ -10,6 +10,23 @@ from transformers import TrainerCallback, set_seed
 from .checkpoints import read_sampler_state
 
 
+def forget_calibration(config: Any) -> None:
+    """Drop what was fitted to the answers of a checkpoint: it says nothing of the weights that are learned from it.
+
+    Example:
+        >>> from hf_mser import MSERConfig
+        >>> config = MSERConfig(label_bias=[0.5] * 7, temperature=2.0)
+        >>> forget_calibration(config)
+        >>> config.label_bias, config.temperature
+        (None, 1.0)
+    """
+    fitted = ("label_weights", "label_bias", "label_clouds")
+    if any(getattr(config, name, None) is not None for name in fitted):
+        for name in fitted:
+            setattr(config, name, None)
+        config.temperature = 1.0
+
+
 class RunStart(TrainerCallback):
     """What must happen after everything is built and before the first batch, and at each epoch's start."""
 
@@ -26,6 +43,7 @@ class RunStart(TrainerCallback):
             for name in ("score_emotions", "connect_speech"):
                 if hasattr(trainer.model, name):
                     torch.distributed.fsdp.register_fsdp_forward_method(trainer.model, name)
+        forget_calibration(trainer.model.config)
         trainer._parts, trainer._parts_logged_at = {}, state.global_step
         trainer.standardize()
         if args.world_size > 1:  # engines keep the model's weights alike, not the objective's
