@@ -1,5 +1,7 @@
 """Where the clips of each label lie: measured, found again in another domain, and what that adds to the scores."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,6 @@ from hf_mser import MSERForEmotionGeneration
 from hf_mser.configuration_mser import MSERConfigError
 from hf_mser.label_clouds import (
     ISOTROPIC,
-    PRIOR_CLIPS,
     PRIOR_CLIPS_OF_LABEL,
     PRIOR_CLIPS_OF_SHARE,
     ROUNDS,
@@ -92,19 +93,19 @@ def test_labels_that_lie_elsewhere_are_found_again(clouds):
     assert moved > plain + 0.1
 
 
-def test_few_clips_say_little(clouds):
+def test_the_weight_says_how_much_the_moved_clouds_count(clouds):
     readings, _ = drawn(10, 4)
-    weights, bias = clouds.answers_to(readings)
-    of_all, bias_of_all = clouds.moved_to(readings)[0].log_probs(clouds.moved_to(readings)[1])
-    torch.testing.assert_close(weights, of_all * 10 / (10 + PRIOR_CLIPS))
-    torch.testing.assert_close(bias, bias_of_all * 10 / (10 + PRIOR_CLIPS))
+    moved, log_shares = clouds.moved_to(readings)
+    weights, bias = moved.log_probs(log_shares)
+    half = replace(clouds, weight=0.5).answers_to(readings)
+    torch.testing.assert_close(half, (0.5 * weights, 0.5 * bias))
 
 
 def test_a_config_holds_them(clouds):
-    again = LabelClouds.from_dict(LabelClouds(clouds.means, clouds.precision, 0.25).to_dict())
+    again = LabelClouds.from_dict(replace(clouds, weight=0.25, temperature=3.0).to_dict())
     torch.testing.assert_close(again.means, clouds.means, atol=1e-5, rtol=0)
     torch.testing.assert_close(again.precision, clouds.precision, atol=1e-5, rtol=0)
-    assert again.weight == 0.25
+    assert (again.weight, again.temperature) == (0.25, 3.0)
 
 
 @pytest.fixture
