@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -151,3 +152,16 @@ def test_one_output_has_one_writer_and_what_a_kill_left_aside_goes(tmp_path):
     expected = write(tmp_path / "whole", clips, Predictor())
     assert write(tmp_path, clips, interrupting) == expected
     assert sorted(path.name for path in tmp_path.iterdir()) == ["clips", "out", "whole"]
+
+
+def test_a_pipe_or_a_device_takes_the_results_and_stays_what_it_is(tmp_path):
+    clips, pipe = clips_in(tmp_path / "clips"), tmp_path / "pipe"
+    os.mkfifo(pipe)
+    before = sorted(tmp_path.iterdir())
+    with ThreadPoolExecutor(1) as reader:
+        read = reader.submit(pipe.read_text, encoding="utf-8")
+        write_resumably(pipe, clips, Predictor(), RUN, 2, render)
+        lines = read.result(timeout=30).splitlines()
+    assert [json.loads(line)["input"] for line in lines] == [clip.name for clip in clips]
+    assert pipe.is_fifo()
+    assert sorted(tmp_path.iterdir()) == before

@@ -31,6 +31,8 @@ def write_resumably(
 ) -> None:
     """Predict all clips and write the results to `path`, which appears when it is complete.
 
+    A device or a pipe takes them as they come: it must stay what it is, and nothing can go on from it.
+
     Args:
         path: The file to write.
         clips: What to predict.
@@ -40,6 +42,10 @@ def write_resumably(
         render: Writes records to an open file.
     """
     target = Path(path)
+    if target.exists() and not target.is_file() and not target.is_dir():
+        with writing(target), open(target, "w", encoding="utf-8", newline="") as file:
+            render(file, predict(clips))
+        return
     journal = _Journal(target.with_name(f"{target.name}.partial"), clips, run)
     with writing(target):
         target.parent.mkdir(parents=True, exist_ok=True)
