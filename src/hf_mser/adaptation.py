@@ -3,15 +3,16 @@
 Emotion is heard as a departure from the ordinary. The connector carries the ordinary of its training recordings
 as means and deviations; another language, microphone or room has others, and so have low and high voices. A few dozen
 clips without labels are enough to measure them, no weight changes, and it takes seconds. Then the answers move, too: to
-where the clips of each label lie in this domain (`label_clouds.py`), or, for a checkpoint that keeps no clouds, a label
-that is heard more often than others goes half-way to the same share (in the logarithm).
+where the clips of each label lie in this domain (`label_clouds.py`), each speaker's apart (`speakers.py`), or, for a
+checkpoint that keeps no clouds, a label that is heard more often than others goes half-way to the same share (in the
+logarithm).
 """
 
 import math
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from itertools import islice
+from itertools import islice, repeat
 from typing import Any
 
 import torch
@@ -20,6 +21,7 @@ from .audio import iter_windows
 from .domains import Domain, DomainMeter
 from .errors import MSERError
 from .label_clouds import LabelClouds
+from .speakers import find_speakers, middles_of
 
 PRIOR_CLIPS = 5.0
 """How many clips the checkpoint's own statistics weigh against the new ones, chosen on held-out training corpora."""
@@ -36,6 +38,7 @@ SAMPLE_BYTES = 256 << 20
 """The labels are asked of so many clips, or of as many as this memory holds."""
 
 MIN_CLIPS = 2
+_NOBODY = object()
 
 
 class AdaptationError(MSERError, ValueError):
@@ -52,6 +55,7 @@ class AdaptationReport:
         weight: how far the statistics moved from the checkpoint's (0) to the clips' own (1).
         high_voices: the share of high voices, where the model keeps low and high ones apart.
         label_shares: how often each label was heard.
+        speakers: how many speakers were told, or found; 0 if all were taken for the same.
     """
 
     clips: int
@@ -59,6 +63,7 @@ class AdaptationReport:
     weight: float
     high_voices: float | None = None
     label_shares: dict[str, float] = field(default_factory=dict)
+    speakers: int = 0
 
 
 @torch.no_grad()
@@ -68,6 +73,7 @@ def adapt(
     clips: Iterable[Any],
     *,
     sampling_rate: int | None = None,
+    speakers: Iterable[Hashable] | None = None,
     batch_size: int = 16,
     prior_clips: float = PRIOR_CLIPS,
 ) -> AdaptationReport:
@@ -81,6 +87,7 @@ def adapt(
         processor: its `MSERProcessor` or `MSERSpeechProcessor`.
         clips: audio of any kind that `load_audio` takes, of all emotions that the domain has.
         sampling_rate: the rate of clips that are bare arrays.
+        speakers: a name for each clip, of who speaks; without them groups of clips that sound like one person are made.
         batch_size: how many windows the encoder reads at once.
         prior_clips: how many clips the checkpoint's statistics weigh as much as; 0 replaces them outright.
 
@@ -94,12 +101,14 @@ def adapt(
     """
     seconds = 0.0
 
-    def heard() -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    def heard() -> Iterator[tuple[torch.Tensor, torch.Tensor, list[Hashable]]]:
         nonlocal seconds
-        for windows in _batches(_windows(clips, float(model.config.window_seconds), sampling_rate), batch_size):
+        longest = float(model.config.window_seconds)
+        for batch in _batches(_windows(clips, speakers, longest, sampling_rate), batch_size):
+            windows, names = zip(*batch, strict=True)
             seconds += sum(window.end - window.start for window in windows)
             features, mask = processor.extract_features([window.samples for window in windows])
-            yield model.encode_speech(features.to(model.device), mask.to(model.device))
+            yield (*model.encode_speech(features.to(model.device), mask.to(model.device)), list(names))
 
     report = adapt_to_frames(model, heard(), prior_clips=prior_clips)
     return replace(report, seconds=seconds)
@@ -107,13 +116,16 @@ def adapt(
 
 @torch.no_grad()
 def adapt_to_frames(
-    model: Any, heard: Iterable[tuple[torch.Tensor, torch.Tensor | None]], *, prior_clips: float = PRIOR_CLIPS
+    model: Any,
+    heard: Iterable[tuple[Any, ...]],
+    *,
+    prior_clips: float = PRIOR_CLIPS,
 ) -> AdaptationReport:
     """`adapt`, to what the encoder made of the clips already.
 
     Args:
         model: as for `adapt`.
-        heard: batches of `encode_speech`'s frames and their mask.
+        heard: batches of `encode_speech`'s frames, their mask, and, if told, who speaks in each clip.
         prior_clips: as for `adapt`.
     """
     connector = model.connector
@@ -124,15 +136,16 @@ def adapt_to_frames(
     has_clouds = bool(getattr(model.config, "label_clouds", None))
     has_labels = hasattr(model, "score_emotions") and bool(model.config.candidate_ids)
     meter, sample = DomainMeter(), _Sample(CLOUDS_CLIPS if has_clouds else SHARES_CLIPS)
-    for frames, mask in heard:
+    for frames, mask, *told in heard:
+        names = told[0] if told else [None] * len(frames)
         if hasattr(model, "adapt_frames"):
             frames = model.adapt_frames(frames, mask)
         statistics = connector.pool_statistics(torch.nn.functional.layer_norm(frames.float(), frames.shape[-1:]), mask)
         lengths = torch.full((len(frames),), frames.shape[2]) if mask is None else mask.sum(1)
         meter.add(statistics, lengths.to(statistics), connector.voices_of(statistics))
         if has_clouds:
-            for own in statistics:
-                sample.add(own)
+            for own, name in zip(statistics, names, strict=True):
+                sample.add(own, name)
         elif has_labels:
             for clip, length in enumerate(lengths.tolist()):
                 sample.add(frames[clip, :, : int(length)])
@@ -144,8 +157,9 @@ def adapt_to_frames(
     set_domain(connector, meter.moved_from(connector.domain, prior_clips))
     voices = meter.clips_of_voices.tolist()
     shares: dict[str, float] = {}
+    met = 0
     if has_clouds:
-        shares = _move_clouds(model, torch.stack(sample.clips))
+        shares, met = _move_clouds(model, torch.stack(sample.clips), sample.names)
     elif has_labels:
         shares = _even_out_labels(model, sample.clips)
     return AdaptationReport(
@@ -154,6 +168,7 @@ def adapt_to_frames(
         weight=count / (count + prior_clips),
         high_voices=voices[1] / sum(voices) if len(voices) > 1 else None,
         label_shares=shares,
+        speakers=met,
     )
 
 
@@ -163,17 +178,30 @@ def set_domain(connector: Any, domain: Domain) -> None:
         values.copy_(domain[name])
 
 
-def _move_clouds(model: Any, statistics: torch.Tensor) -> dict[str, float]:
-    """Move what the config adds to the labels' scores to where these clips lie, and return the labels' shares."""
-    config, count = model.config, len(model.config.labels)
-    clouds, readings = LabelClouds.from_dict(config.label_clouds), model.connector.readings_of(statistics).cpu()
-    weights, bias = clouds.answers_to(readings)
-    share = len(readings) / (len(readings) + CLOUDS_PRIOR_CLIPS)
+def _move_clouds(model: Any, statistics: torch.Tensor, names: list[Hashable]) -> tuple[dict[str, float], int]:
+    """Move what is added to the labels' scores to where these clips lie; the labels' shares, and how many speakers."""
+    config, connector, count = model.config, model.connector, len(model.config.labels)
+    connector.forget_speakers()
+    traits = speakers = None
+    if connector.config.num_speaker_traits:
+        traits = connector.traits_of(statistics).cpu().double()
+        speakers = find_speakers(traits) if None in names else _numbered(names)
+    moved = LabelClouds.from_dict(config.label_clouds).moved_to(connector.readings_of(statistics).cpu(), speakers)
+    if traits is not None and speakers is not None:
+        connector.meet_speakers(middles_of(traits, speakers), moved.offsets)
+    weights, bias = moved.answers()
+    share = len(statistics) / (len(statistics) + CLOUDS_PRIOR_CLIPS)
     before = torch.tensor(config.label_weights or [[0.0] * count] * count), torch.tensor(config.label_bias or 0.0)
     config.label_weights = torch.lerp(before[0].double(), weights, share).tolist()
     config.label_bias = torch.lerp(before[1].double().expand(count), bias, share).tolist()
-    config.temperature += share * (clouds.temperature - config.temperature)
-    return dict(zip(config.labels, clouds.moved_to(readings)[1].exp().tolist(), strict=True))
+    config.temperature += share * (moved.clouds.temperature - config.temperature)
+    return dict(zip(config.labels, moved.log_shares.exp().tolist(), strict=True)), connector.config.num_speakers
+
+
+def _numbered(names: list[Hashable]) -> torch.Tensor:
+    """A number for each name, in the order in which they come."""
+    numbers: dict[Hashable, int] = {}
+    return torch.tensor([numbers.setdefault(name, len(numbers)) for name in names])
 
 
 def _even_out_labels(model: Any, clips: list[torch.Tensor]) -> dict[str, float]:
@@ -192,9 +220,20 @@ def _even_out_labels(model: Any, clips: list[torch.Tensor]) -> dict[str, float]:
     return dict(zip(model.config.labels, shares, strict=True))
 
 
-def _windows(clips: Iterable[Any], longest: float, sampling_rate: int | None) -> Iterator[Any]:
-    for clip in clips:
-        yield from iter_windows(clip, longest, longest, sampling_rate)
+def _windows(
+    clips: Iterable[Any], speakers: Iterable[Hashable] | None, longest: float, sampling_rate: int | None
+) -> Iterator[tuple[Any, Hashable]]:
+    """All windows, and who speaks in each."""
+    names = repeat(None) if speakers is None else iter(speakers)
+    count = 0
+    for count, clip in enumerate(clips, start=1):
+        name = next(names, _NOBODY)
+        if name is _NOBODY:
+            raise AdaptationError(f"speakers names {count - 1}, but there are more clips. Give one for each clip.")
+        for window in iter_windows(clip, longest, longest, sampling_rate):
+            yield window, name
+    if speakers is not None and next(names, _NOBODY) is not _NOBODY:
+        raise AdaptationError(f"speakers names more than the {count} clips. Give one for each clip.")
 
 
 def _batches(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
@@ -208,15 +247,17 @@ class _Sample:
 
     def __init__(self, most: int) -> None:
         self.clips: list[torch.Tensor] = []
+        self.names: list[Hashable] = []
         self._most, self._seen, self._size, self._random = most, 0, 0, random.Random(0)
 
-    def add(self, clip: torch.Tensor) -> None:
+    def add(self, clip: torch.Tensor, name: Hashable = None) -> None:
         if self._seen == 0:
             self._size = max(10, min(self._most, SAMPLE_BYTES // (clip.nbytes + 1)))
         place = self._seen if self._seen < self._size else self._random.randrange(self._seen + 1)
         self._seen += 1
         if place < self._size:
             self.clips[place : place + 1] = [clip.clone()]
+            self.names[place : place + 1] = [name]
 
 
 __all__ = ["AdaptationError", "AdaptationReport", "adapt", "adapt_to_frames", "set_domain"]

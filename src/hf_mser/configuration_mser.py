@@ -49,6 +49,10 @@ class EmotionQFormerConfig(PreTrainedConfig):
             2 keeps what is ordinary for low and for high voices apart, which adaptation makes use of.
         num_readings (`int`, *optional*, defaults to 0):
             How many labels are also read linearly from the statistics, for adaptation (see `hf_mser.label_clouds`).
+        num_speaker_traits (`int`, *optional*, defaults to 0):
+            How many numbers that tell speakers apart are read linearly from the statistics (see `hf_mser.speakers`).
+        num_speakers (`int`, *optional*, defaults to 0):
+            How many speakers adaptation has met.
         num_speech_layers (`int`, *optional*):
             How many encoder layers the mixture reads; filled in by [`MSERConfig`].
 
@@ -88,6 +92,8 @@ class EmotionQFormerConfig(PreTrainedConfig):
     statistics_dropout: float | int = 0.3  # [ours]
     num_voices: int = 1  # [ours]
     num_readings: int = 0  # [ours]
+    num_speaker_traits: int = 0  # [ours]
+    num_speakers: int = 0  # [ours]
     num_speech_layers: int = 1
 
     @property
@@ -289,6 +295,12 @@ class MSERConfig(SpeechEmotionConfig):
             )
         if self.qformer_config.num_readings and not self.qformer_config.num_statistics_tokens:
             raise MSERConfigError("num_readings needs num_statistics_tokens: statistics are what is read.")
+        if self.qformer_config.num_speaker_traits and not self.qformer_config.num_readings:
+            raise MSERConfigError(
+                "num_speaker_traits needs num_readings: these are what differs from speaker to speaker."
+            )
+        if self.qformer_config.num_speakers and not self.qformer_config.num_speaker_traits:
+            raise MSERConfigError("num_speakers needs num_speaker_traits: they tell who speaks.")
         if self.label_weights is not None:
             shape = {len(self.label_weights), *map(len, self.label_weights), self.qformer_config.num_readings}
             if shape != {len(self.labels)}:

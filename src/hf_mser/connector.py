@@ -8,6 +8,7 @@ from transformers.models.blip_2.modeling_blip_2 import Blip2QFormerModel
 
 from .configuration_mser import EmotionQFormerConfig
 from .domains import NAMES, Domain
+from .speakers import nearest
 
 
 @dataclass
@@ -42,7 +43,9 @@ class EmotionQFormer(nn.Module):
     The buffers `*_mean` and `*_std` describe the recordings that the connector was trained on; adaptation to
     another domain replaces them and touches no weight. With `num_voices=2` they are kept for low and for high voices
     apart; `voice_direction` and `voice_offset` tell from a clip's statistics which it is. With `num_readings` a linear
-    reader of the statistics (`reader_weight`, `reader_bias`) shows adaptation where each label's clips lie.
+    reader of the statistics (`reader_weight`, `reader_bias`) shows adaptation where each label's clips lie. With
+    `num_speaker_traits` it can tell who speaks, too (`trait_weight`): the speakers that adaptation met lie at
+    `speaker_middles`, and their readings are off by `speaker_offsets`, which are taken away.
 
     Args:
         config (`EmotionQFormerConfig`): Sizes of the Q-Former.
@@ -72,6 +75,9 @@ class EmotionQFormer(nn.Module):
     voice_offset: torch.Tensor
     reader_weight: torch.Tensor
     reader_bias: torch.Tensor
+    trait_weight: torch.Tensor
+    speaker_middles: torch.Tensor
+    speaker_offsets: torch.Tensor
 
     def __init__(self, config: EmotionQFormerConfig, text_hidden_size: int | None = None):
         super().__init__()
@@ -99,6 +105,10 @@ class EmotionQFormer(nn.Module):
         if config.num_readings:
             self.register_buffer("reader_weight", torch.zeros(config.num_readings, layers * 2 * width))
             self.register_buffer("reader_bias", torch.zeros(config.num_readings))
+        if config.num_speaker_traits:
+            self.register_buffer("trait_weight", torch.zeros(config.num_speaker_traits, layers * 2 * width))
+            self.register_buffer("speaker_middles", torch.zeros(config.num_speakers, config.num_speaker_traits))
+            self.register_buffer("speaker_offsets", torch.zeros(config.num_speakers, config.num_readings))
         self.text_projection = None
         if text_hidden_size is not None:
             self.text_projection = nn.Linear(config.hidden_size, text_hidden_size)
@@ -115,7 +125,7 @@ class EmotionQFormer(nn.Module):
         `domain` takes the place of the buffers: the same four names, for the whole batch or with a row per clip,
         whatever its voice.
         """
-        mixed, statistics = self._read_frames(frames, mask, domain)
+        mixed, statistics, readings = self._read_frames(frames, mask, domain)
         tokens = self.query_tokens.expand(frames.shape[0], -1, -1)
         of_statistics = None
         if statistics is not None:
@@ -137,7 +147,7 @@ class EmotionQFormer(nn.Module):
             speech_tokens=None if self.text_projection is None else self.text_projection(heard),
             speech_embeds=nn.functional.normalize(pooled, dim=-1),
             pooled=pooled,
-            readings=self._read(statistics) if self.config.num_readings and statistics is not None else None,
+            readings=readings,
         )
 
     @property
@@ -155,16 +165,34 @@ class EmotionQFormer(nn.Module):
     def readings_of(self, statistics: torch.Tensor) -> torch.Tensor:
         """What the reader reads from clips with these statistics (batch, layers, 2, width): (batch, labels)."""
         ordinary = self._ordinary(statistics, None, slice(None))
-        return self._read((statistics - ordinary["statistics_mean"]) / ordinary["statistics_std"])
+        return self._read(statistics, (statistics - ordinary["statistics_mean"]) / ordinary["statistics_std"])
 
-    def _read(self, standardized: torch.Tensor) -> torch.Tensor:
-        return nn.functional.linear(standardized.flatten(1), self.reader_weight, self.reader_bias)
+    def traits_of(self, statistics: torch.Tensor) -> torch.Tensor:
+        """What tells who speaks in clips with these statistics (batch, layers, 2, width): (batch, traits)."""
+        return nn.functional.linear(statistics.flatten(1), self.trait_weight)
+
+    def meet_speakers(self, middles: torch.Tensor, offsets: torch.Tensor) -> None:
+        """From now on take away these offsets (speakers, labels) from whoever is nearest to one of the middles."""
+        self.speaker_middles = middles.to(self.trait_weight)
+        self.speaker_offsets = offsets.to(self.trait_weight)
+        self.config.num_speakers = len(middles)
+
+    def forget_speakers(self) -> None:
+        """Take all speakers for the same, as before adaptation."""
+        if self.config.num_speakers:
+            self.meet_speakers(self.speaker_middles[:0], self.speaker_offsets[:0])
+
+    def _read(self, statistics: torch.Tensor, standardized: torch.Tensor) -> torch.Tensor:
+        readings = nn.functional.linear(standardized.flatten(1), self.reader_weight, self.reader_bias)
+        if self.config.num_speakers:
+            readings = readings - self.speaker_offsets[nearest(self.traits_of(statistics), self.speaker_middles)]
+        return readings
 
     def _read_frames(
         self, frames: torch.Tensor, mask: torch.Tensor | None, domain: Domain | None
-    ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """The mixture of the layers, (batch, time, width), and the statistics of all: against what is ordinary."""
-        mixed, statistics = [], []
+    ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
+        """The mixture of the layers (batch, time, width), all layers' statistics, and what is read from them."""
+        mixed, statistics, readings = [], [], []
         for part in pieces(frames):
             # The layers' scales differ by orders: each is normalised before anything else.
             layers = nn.functional.layer_norm(frames[part].float(), frames.shape[-1:])
@@ -174,8 +202,14 @@ class EmotionQFormer(nn.Module):
             ordinary = self._ordinary(pooled, domain, part)
             if pooled is not None:
                 statistics.append((pooled - ordinary["statistics_mean"]) / ordinary["statistics_std"])
+                if self.config.num_readings:
+                    readings.append(self._read(pooled, statistics[-1]))
             mixed.append(mix_layers(layers, self.layer_weights, ordinary["frame_mean"], ordinary["frame_std"]))
-        return torch.cat(mixed), torch.cat(statistics) if statistics else None
+        return (
+            torch.cat(mixed),
+            torch.cat(statistics) if statistics else None,
+            torch.cat(readings) if readings else None,
+        )
 
     def _ordinary(self, statistics: torch.Tensor | None, domain: Domain | None, part: slice) -> Domain:
         """What some clips are compared with: one for all, or a row for each."""

@@ -4,7 +4,7 @@ What a linear reader makes of the clips of one label forms a cloud. In recording
 elsewhere, often some of them closer together, and what is read highest is then often wrong. Where they lie shows
 without labels: all readings together are a mixture of clouds, each not far from where the training recordings had it.
 Expectation and maximisation find it; to which cloud a clip belongs is then linear in its readings, and is added to what
-the LLM says.
+the LLM says. Where it is known who speaks, how far each person's clips lie off is found in the same rounds.
 """
 
 from dataclasses import dataclass, replace
@@ -21,6 +21,8 @@ PRIOR_CLIPS_OF_LABEL = 15.0
 """How many clips a label's training cloud weighs as much as."""
 PRIOR_CLIPS_OF_SHARE = 30.0
 """How many clips of each label there are beforehand, of all labels the same, when their shares are asked."""
+PRIOR_CLIPS_OF_SPEAKER = 20.0
+"""How many clips speak for a speaker being like all others."""
 ROUNDS = 5
 # All chosen on corpora left out inside the training corpora.
 
@@ -80,24 +82,49 @@ class LabelClouds:
         inward = SHARPNESS * self.means @ self.precision
         return _centred(inward), -0.5 * (inward * self.means).sum(1) + log_shares
 
-    def moved_to(self, readings: Tensor) -> tuple["LabelClouds", Tensor]:
-        """The clouds that unlabelled clips with these readings (clips, labels) lie in, and the labels' log-shares."""
+    def moved_to(self, readings: Tensor, speakers: Tensor | None = None) -> "MovedClouds":
+        """The clouds that unlabelled clips with these readings (clips, labels) lie in.
+
+        `speakers` is a number for each clip; what is found of them is what their clips' labels do not explain.
+        """
         readings, count = _centred(readings.to(self.means)), len(self.means)
         clouds, log_shares = self, torch.full((count,), 1 / count, dtype=self.means.dtype).log()
+        spoken = None if speakers is None else torch.nn.functional.one_hot(speakers).to(readings)
+        offsets, own = None, readings
         for _ in range(ROUNDS):
             weights, bias = clouds.log_probs(log_shares)
-            belongs = (readings @ weights.T + bias).softmax(1)
+            belongs = (own @ weights.T + bias).softmax(1)
+            if spoken is not None:
+                clips = spoken.sum(0)[:, None]
+                offsets = spoken.T @ (readings - belongs @ clouds.means) / (clips + PRIOR_CLIPS_OF_SPEAKER)
+                # What all speakers share is the domain's, not theirs.
+                offsets = offsets - (clips * offsets).sum(0) / clips.sum()
+                own = readings - spoken @ offsets
             clips = belongs.sum(0)
-            sums = belongs.T @ readings + PRIOR_CLIPS_OF_LABEL * self.means
+            sums = belongs.T @ own + PRIOR_CLIPS_OF_LABEL * self.means
             clouds = replace(self, means=sums / (clips + PRIOR_CLIPS_OF_LABEL)[:, None])
             log_shares = ((clips + PRIOR_CLIPS_OF_SHARE) / (clips + PRIOR_CLIPS_OF_SHARE).sum()).log()
-        return clouds, log_shares
+        return MovedClouds(clouds, log_shares, offsets)
 
-    def answers_to(self, readings: Tensor) -> tuple[Tensor, Tensor]:
-        """Weights (labels, labels) and bias: what the readings of these clips' domain add to their scores."""
-        clouds, log_shares = self.moved_to(readings)
-        weights, bias = clouds.log_probs(log_shares)
-        return self.weight * weights, self.weight * bias
+
+@dataclass(frozen=True)
+class MovedClouds:
+    """Where the clouds lie in a domain.
+
+    Args:
+        clouds: the clouds there.
+        log_shares: the logarithms of the labels' shares.
+        offsets: how far each speaker's readings lie off (speakers, labels), where speakers were told.
+    """
+
+    clouds: LabelClouds
+    log_shares: Tensor
+    offsets: Tensor | None = None
+
+    def answers(self) -> tuple[Tensor, Tensor]:
+        """Weights (labels, labels) and bias: what readings, less their speaker's offsets, add to the LLM's scores."""
+        weights, bias = self.clouds.log_probs(self.log_shares)
+        return self.clouds.weight * weights, self.clouds.weight * bias
 
 
 def _centred(readings: Tensor) -> Tensor:
@@ -105,4 +132,4 @@ def _centred(readings: Tensor) -> Tensor:
     return readings - readings.mean(-1, keepdim=True)
 
 
-__all__ = ["LabelClouds"]
+__all__ = ["LabelClouds", "MovedClouds"]

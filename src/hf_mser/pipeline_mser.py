@@ -2,7 +2,7 @@
 
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence, Sized
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -216,13 +216,18 @@ class SpeechEmotionPipeline(ChunkPipeline):
             answer["embedding"] = (embedding / np.linalg.norm(embedding)).tolist()
         return answer
 
-    def adapt(self, clips: Iterable[Any], sampling_rate: int | None = None) -> AdaptationReport:
+    def adapt(
+        self,
+        clips: Iterable[Any],
+        sampling_rate: int | None = None,
+        speakers: Iterable[Hashable] | None = None,
+    ) -> AdaptationReport:
         """Fit the model to unlabelled clips of one's own domain: statistics alone, no training, in seconds.
 
-        From a handful to thousands of clips, of all the emotions that the domain has. `save_pretrained` keeps the
-        result. See [`hf_mser.adaptation.adapt`].
+        From a handful to thousands of clips, of all the emotions that the domain has; where it is known who speaks
+        in each, `speakers` helps. `save_pretrained` keeps the result. See [`hf_mser.adaptation.adapt`].
         """
-        return adapt(self.model, self.processor, clips, sampling_rate=sampling_rate)
+        return adapt(self.model, self.processor, clips, sampling_rate=sampling_rate, speakers=speakers)
 
     def save_pretrained(self, save_directory: Any, **kwargs: Any) -> None:
         """Model and processor; together with the code that the model saves, the folder is complete."""

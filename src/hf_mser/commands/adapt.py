@@ -3,10 +3,12 @@
 import argparse
 import sys
 from collections.abc import Iterator
+from itertools import tee
+from pathlib import Path
 from typing import Any
 
 from ..audio import AudioError, load_audio
-from .inputs import expand
+from .inputs import NamedClip, expand
 from .predict import load_pipeline
 
 
@@ -16,6 +18,9 @@ def add_subcommand(subparsers: Any) -> None:
     parser.add_argument("input", nargs="+", help="folder, file or glob of clips from the new domain")
     parser.add_argument("--model", help="checkpoint on the Hub or in a folder (default: the embedded mser-tiny)")
     parser.add_argument("--output", required=True, metavar="DIR", help="where the adapted checkpoint goes")
+    parser.add_argument(
+        "--speaker-folders", action="store_true", help="each folder holds the clips of one person, which helps"
+    )
     parser.set_defaults(run=run)
 
 
@@ -24,7 +29,9 @@ def run(arguments: argparse.Namespace) -> int:
     clips = expand(arguments.input)
     pipe = load_pipeline(arguments.model)
     unread: list[str] = []
-    report = pipe.adapt(_readable(clips, unread), sampling_rate=16_000)
+    heard, named = tee(_readable(clips, unread))
+    speakers = (str(Path(name).parent) for name, _ in named) if arguments.speaker_folders else None
+    report = pipe.adapt((samples for _, samples in heard), sampling_rate=16_000, speakers=speakers)
     pipe.save_pretrained(arguments.output)
     print(
         f"Adapted to {report.clips} clips ({report.seconds:.0f} s); the statistics moved "
@@ -33,18 +40,21 @@ def run(arguments: argparse.Namespace) -> int:
     )
     if report.high_voices is not None:
         print(f"High voices: {report.high_voices:.0%}, low voices: {1 - report.high_voices:.0%}", file=sys.stderr)
+    if report.speakers:
+        print(f"{'Speakers' if speakers else 'Groups of like voices'}: {report.speakers}", file=sys.stderr)
     if report.label_shares:
         shares = ", ".join(f"{label} {share:.0%}" for label, share in report.label_shares.items())
         print(f"Labels heard: {shares}", file=sys.stderr)
     return int(bool(unread))
 
 
-def _readable(clips: list[Any], unread: list[str]) -> Iterator[Any]:
+def _readable(clips: list[NamedClip], unread: list[str]) -> Iterator[tuple[str, Any]]:
+    """The name and the samples of each clip that can be read."""
     from tqdm import tqdm
 
     for clip in tqdm(clips, unit="clip", file=sys.stderr, disable=not sys.stderr.isatty()):
         try:
-            yield load_audio(clip.source)
+            yield clip.name, load_audio(clip.source)
         except AudioError as error:
             print(f"mser adapt: {error}", file=sys.stderr)
             unread.append(clip.name)

@@ -22,6 +22,7 @@ from ...domains import DomainMeter
 from ...emotions import EMOTIONS
 from ...evaluation.metrics import expected_calibration_error
 from ...label_clouds import LabelClouds
+from ...speakers import find_speakers, middles_of, nearest
 from .clips import Clip, emotions_of
 from .connecting import Listener, train_connector
 from .hearing import HeardClips
@@ -79,10 +80,8 @@ def answers_of_held_out_corpora(
         scores, read = _ask(listener, heard, asked), listener.connector.readings_of(_statistics(heard, asked))
         clouds = clouds_of(listener, heard, clips, others, known)
         _adapt(listener, heard, own)
-        readings = listener.connector.readings_of(_statistics(heard, own))[:, known]
-        weights, bias = clouds.answers_to(readings)
         added = torch.full((len(own), len(EMOTIONS)), UNKNOWN)
-        added[:, known] = (readings.double() @ weights.T + bias).float()
+        added[:, known] = _added_by(clouds, listener, _statistics(heard, own), known)
         adapted, truth = _ask(listener, heard, asked), torch.tensor(emotion[asked])
         answer = HeldOut(str(name), scores, read, adapted, added[np.isin(own, asked)], truth)
         answers.append(answer)
@@ -113,6 +112,18 @@ def clouds_of(
     return LabelClouds.of(torch.cat(readings), torch.from_numpy(np.concatenate(truth)))
 
 
+def _added_by(clouds: LabelClouds, listener: Listener, statistics: Tensor, labels: np.ndarray) -> Tensor:
+    """What the clouds add to these clips' scores, once it is found who speaks."""
+    readings = listener.connector.readings_of(statistics)[:, labels]
+    traits = listener.connector.traits_of(statistics).double()
+    speakers = find_speakers(traits)
+    moved = clouds.moved_to(readings, speakers)
+    weights, bias = moved.answers()
+    if moved.offsets is not None and speakers is not None:
+        readings = readings - moved.offsets[nearest(traits, middles_of(traits, speakers))]
+    return (readings.double() @ weights.T + bias).float()
+
+
 @dataclass(frozen=True)
 class Calibration:
     """A weight of what is added to the scores, and the temperature of their sum."""
@@ -134,7 +145,7 @@ def calibrate(scores: Sequence[Tensor], added: Sequence[Tensor], truths: Sequenc
 
     candidates = [
         Calibration(round(float(weight), 3), round(float(temperature), 3))
-        for weight in np.linspace(0, 1, 21)
+        for weight in np.linspace(0, 4, 41)
         for temperature in np.exp(np.linspace(np.log(0.5), np.log(10), 60))
     ]
     return min(candidates, key=surprise)

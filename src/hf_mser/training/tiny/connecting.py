@@ -38,6 +38,7 @@ def connector_config(recipe: ConnectorRecipe, width: int, layers: int) -> Emotio
         statistics_dropout=recipe.statistics_dropout,
         num_voices=2,
         num_readings=len(EMOTIONS),
+        num_speaker_traits=recipe.traits.traits,
         hidden_dropout_prob=recipe.dropout,
         attention_probs_dropout_prob=recipe.dropout,
     )
@@ -93,6 +94,7 @@ def train_connector(
     for name, tensor in lessons.world.items():
         getattr(connector, name).copy_(tensor)  # for low and for high voices alike: nothing has been adapted yet
     connector.voice_direction, connector.voice_offset = lessons.voice_gate
+    connector.trait_weight = lessons.traits
     connector.reader_weight, connector.reader_bias = reader.weight.data, reader.bias.data
     listener = Listener(connector, decoder, tokenizer, prompt).train()
     contrastive = EmotionContrastive(margin=recipe.contrastive_margin)

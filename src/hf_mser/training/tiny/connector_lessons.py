@@ -14,6 +14,7 @@ from .clips import Clip, balanced, emotions_of
 from .domains import Views, measure
 from .hearing import HeardClips
 from .recipe import ConnectorRecipe
+from .speaker_traits import speaker_traits
 from .voice_gate import voice_gate
 
 LONGEST_FRAMES = 50  # of those kept: four seconds
@@ -57,6 +58,7 @@ class ConnectorLessons:
         lengths = [torch.from_numpy(version.lengths[chosen]).float() for version in versions]
         statistics = torch.stack([versions[0].means[own], versions[0].stds[own]], 2)
         self.voice_gate = voice_gate(statistics, [clips[int(clip)].gender for clip in chosen])
+        self.traits = speaker_traits(recipe.traits, statistics, corpus[chosen], speaker[chosen], self.emotion[chosen])
         self.world = measure(versions[0].means[own], versions[0].stds[own], lengths[0])
         self.views = [
             Views(version.means[own], version.stds[own], length, corpus[chosen], speaker[chosen], self.world)

@@ -66,6 +66,16 @@ class ReaderRecipe:
 
 
 @dataclass(frozen=True)
+class TraitsRecipe:
+    """What tells speakers apart, for adaptation."""
+
+    traits: int = 32
+    ridge: float = 0.3
+    emotion_weight: float = 30.0  # of what emotions move, beside all else that varies within a speaker
+    fewest_clips: int = 8  # of speakers that count
+
+
+@dataclass(frozen=True)
 class ConnectorRecipe:
     """The Emotion Q-Former and its training."""
 
@@ -84,6 +94,7 @@ class ConnectorRecipe:
     weight_decay: float = 0.05
     read_share: float = 1.0  # of what is wanted: what the readers say; the rest is the label
     reader: ReaderRecipe = field(default_factory=ReaderRecipe)
+    traits: TraitsRecipe = field(default_factory=TraitsRecipe)
     contrastive_weight: float = 0.3
     contrastive_margin: float = 0.2
     words_weight: float = 0.3
