@@ -1,5 +1,6 @@
 """Adaptation: the statistics it writes, what it leaves alone, and what it refuses."""
 
+import json
 import random
 
 import numpy as np
@@ -108,14 +109,52 @@ def test_what_is_added_to_the_scores_moves_to_where_the_clips_lie(checkpoint):
     report = adapt(model, processor, sources, sampling_rate=RATE)
     readings = model.connector.readings_of(statistics_of(model, processor, sources).float())
     clouds = LabelClouds.from_dict(config.label_clouds)
-    weights, bias = clouds.answers_to(readings)
+    moved = clouds.moved_to(readings)
+    weights, bias = moved.answers()
     share = 6 / (6 + CLOUDS_PRIOR_CLIPS)
     expected = (1 - share) * before + share * weights.float()
     torch.testing.assert_close(torch.tensor(config.label_weights), expected, atol=1e-2, rtol=1e-2)
     torch.testing.assert_close(torch.tensor(config.label_bias), share * bias.float(), atol=2e-2, rtol=1e-2)
     assert config.temperature == pytest.approx((1 - share) * temperature + share * clouds.temperature)
-    shares = clouds.moved_to(readings)[1].exp()
+    shares = moved.log_shares.exp()
     torch.testing.assert_close(torch.tensor(list(report.label_shares.values())), shares.float(), atol=1e-3, rtol=1e-2)
+
+
+def test_speakers_who_are_told_are_met_and_remembered(checkpoint, tmp_path):
+    from hf_mser import MSERForEmotionGeneration
+
+    model, processor = checkpoint
+    sources, names = clips(6), ["ann", "bob", "ann", "eve", "bob", "ann"]
+    report = adapt(model, processor, sources, sampling_rate=RATE, speakers=names)
+    assert report.speakers == model.connector.config.num_speakers == 3
+    statistics = statistics_of(model, processor, sources).float()
+    traits = model.connector.traits_of(statistics)
+    torch.testing.assert_close(model.connector.speaker_middles[0], traits[[0, 2, 5]].mean(0), atol=2e-2, rtol=1e-3)
+    after = model.connector.readings_of(statistics)
+    model.save_pretrained(tmp_path)
+    again = MSERForEmotionGeneration.from_pretrained(tmp_path)
+    torch.testing.assert_close(again.connector.readings_of(statistics), after)
+
+    offsets = model.connector.speaker_offsets.clone()
+    model.connector.forget_speakers()
+    moved = LabelClouds.from_dict(model.config.label_clouds).moved_to(
+        model.connector.readings_of(statistics), torch.tensor([0, 1, 0, 2, 1, 0])
+    )
+    torch.testing.assert_close(offsets, moved.offsets.float(), atol=1e-3, rtol=1e-2)
+
+
+def test_without_names_clips_that_sound_like_one_person_are_taken_together(checkpoint):
+    model, processor = checkpoint
+    report = adapt(model, processor, clips(30), sampling_rate=RATE)
+    assert report.speakers == 2  # one for twelve clips
+    assert adapt(model, processor, clips(23), sampling_rate=RATE).speakers == 0
+    assert len(model.connector.speaker_middles) == 0
+
+
+@pytest.mark.parametrize(("names", "message"), [("ab", "names 2, but there are more"), ("abcd", "more than the 3")])
+def test_there_must_be_one_speaker_for_each_clip(checkpoint, names, message):
+    with pytest.raises(AdaptationError, match=message):
+        adapt(*checkpoint, clips(3), sampling_rate=RATE, speakers=names)
 
 
 def test_words_that_are_no_labels_are_left_alone(checkpoint):
@@ -170,6 +209,21 @@ def test_the_result_is_saved_and_loaded(checkpoint, tmp_path):
 def test_one_clip_is_too_few(checkpoint):
     with pytest.raises(AdaptationError, match="too few"):
         adapt(*checkpoint, clips(1), sampling_rate=RATE)
+
+
+def test_command_takes_each_folder_for_a_person(tmp_path, capsys):
+    import soundfile
+
+    from hf_mser.cli import main
+
+    for number, samples in enumerate(clips(5)):
+        folder = tmp_path / "clips" / f"person {number % 2}"
+        folder.mkdir(parents=True, exist_ok=True)
+        soundfile.write(folder / f"{number}.wav", samples, RATE)
+    (tmp_path / "clips" / "person 0" / "1 bad.wav").write_bytes(b"no audio")
+    assert main(["adapt", str(tmp_path / "clips"), "--speaker-folders", "--output", str(tmp_path / "adapted")]) == 1
+    assert "Speakers: 2" in capsys.readouterr().err
+    assert json.loads((tmp_path / "adapted" / "config.json").read_text())["qformer_config"]["num_speakers"] == 2
 
 
 def test_command_adapts_and_reports_bad_files(tmp_path, capsys):

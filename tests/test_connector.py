@@ -116,6 +116,29 @@ def test_each_clip_is_compared_with_what_is_ordinary_for_its_voice():
     assert not torch.allclose(two(frames).speech_tokens, one(frames).speech_tokens, atol=1e-3)
 
 
+@torch.no_grad()
+def test_readings_of_the_speakers_met_are_less_their_offsets():
+    made = connector(num_readings=3, num_speaker_traits=2)
+    made.reader_weight.normal_()
+    made.trait_weight.normal_()
+    frames = torch.randn(5, 1, 20, 12)
+    plain = made(frames).readings
+    statistics = made.pool_statistics(torch.nn.functional.layer_norm(frames, frames.shape[-1:]), None)
+    traits = made.traits_of(statistics)
+    torch.testing.assert_close(traits, statistics.flatten(1) @ made.trait_weight.T)
+
+    middles, offsets = torch.stack([traits[0], traits[3], traits[4] + 90]), torch.randn(3, 3)
+    made.meet_speakers(middles, offsets)
+    assert made.config.num_speakers == 3
+    who = torch.cdist(traits, middles).argmin(1)
+    assert who[[0, 3]].tolist() == [0, 1]
+    torch.testing.assert_close(made(frames).readings, plain - offsets[who])
+    torch.testing.assert_close(made.readings_of(statistics), plain - offsets[who])
+    made.forget_speakers()
+    assert made.config.num_speakers == 0
+    torch.testing.assert_close(made(frames).readings, plain)
+
+
 @pytest.mark.parametrize("domain_of_each", [False, True])
 def test_reading_clip_by_clip_is_reading_the_batch(monkeypatch, domain_of_each):
     """However a batch is cut, the answer and the gradient are those of the whole."""

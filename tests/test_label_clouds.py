@@ -14,6 +14,7 @@ from hf_mser.label_clouds import (
     ISOTROPIC,
     PRIOR_CLIPS_OF_LABEL,
     PRIOR_CLIPS_OF_SHARE,
+    PRIOR_CLIPS_OF_SPEAKER,
     ROUNDS,
     SHARPNESS,
     LabelClouds,
@@ -61,33 +62,61 @@ def test_log_probs_are_those_of_normal_distributions_up_to_what_all_labels_share
     torch.testing.assert_close((readings.double() @ weights.T + bias).log_softmax(1), expected)
 
 
-def test_moving_is_expectation_and_maximisation_with_priors(clouds):
-    """Against loops over clips and labels."""
+@pytest.mark.parametrize("told", [False, True])
+def test_moving_is_expectation_and_maximisation_with_priors(clouds, told):
+    """Against loops over clips, labels and speakers."""
     readings = centred(drawn(60, 2, shift=torch.tensor([0.0, 0.0, 0.0, 3.0]))[0])
+    speakers = torch.arange(60) % 7 % 3
     means, shares = clouds.means.numpy().copy(), np.full(LABELS, 1 / LABELS)
     precision = SHARPNESS * clouds.precision.numpy()
+    own = readings.numpy().copy()
     for _ in range(ROUNDS):
         belongs = np.zeros((len(readings), LABELS))
-        for clip, row in enumerate(readings.numpy()):
+        for clip, row in enumerate(own):
             for label in range(LABELS):
                 away = row - means[label]
                 belongs[clip, label] = shares[label] * np.exp(-0.5 * away @ precision @ away)
             belongs[clip] /= belongs[clip].sum()
+        if told:
+            offsets = np.zeros((3, LABELS))
+            for clip, speaker in enumerate(speakers.tolist()):
+                offsets[speaker] += readings.numpy()[clip] - belongs[clip] @ means
+            counts = np.bincount(speakers.numpy())
+            offsets /= (counts + PRIOR_CLIPS_OF_SPEAKER)[:, None]
+            offsets -= np.average(offsets, axis=0, weights=counts)
+            own = readings.numpy() - offsets[speakers.numpy()]
         for label in range(LABELS):
-            total = belongs[:, label] @ readings.numpy() + PRIOR_CLIPS_OF_LABEL * clouds.means.numpy()[label]
+            total = belongs[:, label] @ own + PRIOR_CLIPS_OF_LABEL * clouds.means.numpy()[label]
             means[label] = total / (belongs[:, label].sum() + PRIOR_CLIPS_OF_LABEL)
         shares = belongs.sum(0) + PRIOR_CLIPS_OF_SHARE
         shares /= shares.sum()
-    moved, log_shares = clouds.moved_to(readings)
-    np.testing.assert_allclose(moved.means.numpy(), means, atol=1e-8)
-    np.testing.assert_allclose(log_shares.exp().numpy(), shares, atol=1e-8)
+    moved = clouds.moved_to(readings, speakers if told else None)
+    np.testing.assert_allclose(moved.clouds.means.numpy(), means, atol=1e-8)
+    np.testing.assert_allclose(moved.log_shares.exp().numpy(), shares, atol=1e-8)
+    if told:
+        np.testing.assert_allclose(moved.offsets.numpy(), offsets, atol=1e-8)
+    else:
+        assert moved.offsets is None
+
+
+def test_what_makes_speakers_differ_is_found_whatever_their_clips_labels(clouds):
+    """One of them is never heard with two of the labels: that is not how he differs."""
+    readings, labels = drawn(600, 5)
+    speakers = torch.arange(600) // 200
+    kept = (speakers > 0) | (labels < 2)
+    differ = torch.tensor([[0.0, 2.0, 0, 0], [0, 0, 2.0, 0], [0, 0, 0, 0]])
+    readings = (readings + differ[speakers])[kept]
+    moved = clouds.moved_to(readings, speakers[kept])
+    found = moved.offsets - moved.offsets[2]
+    expected = centred(differ)
+    torch.testing.assert_close(found, expected, atol=0.7, rtol=0)
 
 
 def test_labels_that_lie_elsewhere_are_found_again(clouds):
     shift = torch.tensor([[0.0, 3.5, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0], [0, 0, 3.5, 0]])
     readings, labels = drawn(400, 3, shift)
     plain = (readings.argmax(1) == labels).float().mean()
-    weights, bias = clouds.answers_to(readings)
+    weights, bias = clouds.moved_to(readings).answers()
     moved = ((readings.double() @ weights.T + bias).argmax(1) == labels).float().mean()
     assert plain < 0.9
     assert moved > plain + 0.1
@@ -95,9 +124,9 @@ def test_labels_that_lie_elsewhere_are_found_again(clouds):
 
 def test_the_weight_says_how_much_the_moved_clouds_count(clouds):
     readings, _ = drawn(10, 4)
-    moved, log_shares = clouds.moved_to(readings)
-    weights, bias = moved.log_probs(log_shares)
-    half = replace(clouds, weight=0.5).answers_to(readings)
+    moved = clouds.moved_to(readings)
+    weights, bias = moved.clouds.log_probs(moved.log_shares)
+    half = replace(clouds, weight=0.5).moved_to(readings).answers()
     torch.testing.assert_close(half, (0.5 * weights, 0.5 * bias))
 
 
@@ -175,3 +204,7 @@ def test_weights_of_another_size_are_refused(adapted):
         type(adapted.config)(label_weights=[[1.0]], qformer_config={"num_readings": 7})
     with pytest.raises(MSERConfigError, match="num_readings needs num_statistics_tokens"):
         type(adapted.config)(qformer_config={"num_readings": 7, "num_statistics_tokens": 0})
+    with pytest.raises(MSERConfigError, match="num_speaker_traits needs num_readings"):
+        type(adapted.config)(qformer_config={"num_speaker_traits": 2})
+    with pytest.raises(MSERConfigError, match="num_speakers needs num_speaker_traits"):
+        type(adapted.config)(qformer_config={"num_readings": 7, "num_speakers": 2})

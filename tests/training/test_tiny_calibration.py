@@ -42,6 +42,7 @@ RECIPE = TinyRecipe.from_dict(
             "statistics_rank": 8,
             "steps": 20,
             "batch": 14,
+            "traits": {"traits": 4},
         },
     }
 )
@@ -135,6 +136,7 @@ def test_the_parts_become_a_checkpoint_that_adapts(listener, lessons, tmp_path):
     torch.testing.assert_close(LabelClouds.from_dict(loaded.config.label_clouds).means, clouds.means, atol=1e-4, rtol=0)
     frames = torch.from_numpy(clean.frames[: 20 * FRAMES]).float().view(20, FRAMES, LAYERS, WIDTH).transpose(1, 2)
     report = adapt_to_frames(loaded, [(frames, None)])
+    assert loaded.connector.trait_weight.shape == (4, LAYERS * 2 * WIDTH)
     assert sum(report.label_shares.values()) == pytest.approx(1)
     share = 20 / (20 + 20)
     expected = 1.5 + share * (clouds.temperature - 1.5)

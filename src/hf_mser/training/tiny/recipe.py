@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -131,21 +131,22 @@ class TinyRecipe:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> TinyRecipe:
         """The recipe in a dictionary; what is left out keeps its default."""
-        parts = {"encoder": EncoderRecipe, "decoder": DecoderRecipe, "connector": ConnectorRecipe}
-        given = {name: value for name, value in values.items() if name not in ("name", "description")}
-        for name, part in parts.items():
-            if name in given:
-                given[name] = _fill(part, given[name], f"{name}.")
-        return _fill(cls, given, "")
+        return _fill(cls, {name: value for name, value in values.items() if name not in ("name", "description")}, "")
 
     def as_dict(self) -> dict[str, Any]:
         """All numbers, for the log."""
         return asdict(self)
 
 
-def _fill(part: Any, values: dict[str, Any], where: str) -> Any:
-    known = {item.name for item in fields(part)}
-    unknown = sorted(set(values) - known)
-    if unknown:
-        raise TinyRecipeError(f"The recipe's field {where}{unknown[0]} does not exist. Known: {sorted(known)}.")
-    return part(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+def _fill(recipe: Any, values: dict[str, Any], where: str) -> Any:
+    """A recipe, or a part of one, from a dictionary; parts within it are dictionaries, too."""
+    known = {item.name: item for item in fields(recipe)}
+    filled: dict[str, Any] = {}
+    for name, value in values.items():
+        if name not in known:
+            raise TinyRecipeError(f"The recipe's field {where}{name} does not exist. Known: {sorted(known)}.")
+        part = known[name].default_factory
+        if is_dataclass(part):
+            value = _fill(part, value, f"{where}{name}.")
+        filled[name] = tuple(value) if isinstance(value, list) else value
+    return recipe(**filled)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .recipe import TraitsRecipe
+from .recipe import TinyRecipeError, TraitsRecipe
 
 
 def speaker_traits(
@@ -53,11 +53,18 @@ def speaker_traits(
             felt = torch.from_numpy(emotions[spoken] == emotion)
             differs = around[felt].mean(0)
             within += recipe.emotion_weight * felt.float().mean() * differs[:, None] * differs
-    within /= max(1, len(middles))
+    if len(middles) < 2:
+        raise TinyRecipeError(
+            f"Speakers cannot be told apart: {len(middles)} of them have {recipe.fewest_clips} clips. Give each clip's "
+            "speaker in the corpora, or lower connector.traits.fewest_clips."
+        )
+    within /= len(middles)
     size = within.diagonal().mean() / (1 + 0.1 * recipe.emotion_weight)
     within = (1 - recipe.ridge) * within + recipe.ridge * size * torch.eye(len(within))
     # Between speakers as far as possible, within them as little: singular vectors, once within is a ball.
     root = torch.linalg.cholesky(within)
     apart = torch.linalg.solve_triangular(root, torch.stack(middles).T, upper=False)
     directions = torch.linalg.svd(apart, full_matrices=False)[0][:, : recipe.traits]
-    return (torch.linalg.solve_triangular(root.T, directions, upper=True) / scale[:, None]).T.contiguous()
+    weights = (torch.linalg.solve_triangular(root.T, directions, upper=True) / scale[:, None]).T
+    # Few speakers differ in few ways; what is missing tells nothing.
+    return torch.nn.functional.pad(weights, (0, 0, 0, recipe.traits - len(weights)))
