@@ -24,6 +24,8 @@ from hf_mser.evaluation.files import write_json, write_text
 CORPORA = ("crema_d", "emodb", "emotiontts_ko", "nemo")
 BASE = Form(stages=(("all", 100),))
 PROBE = replace(BASE, start="probe")
+CHOSEN = "a probe that learns on, layers 1 to 4, 16 queries"
+"""The best of them, which runs on the real stack."""
 ARMS: dict[str, Form] = {
     "base": BASE,
     "starts as a probe": PROBE,
@@ -45,9 +47,7 @@ ARMS: dict[str, Form] = {
     "English first": replace(BASE, stages=(("en", 30), ("all", 70))),
     "one layer deep": replace(BASE, depth=1),
     "16 queries": replace(BASE, queries=16),
-    "a probe that learns on, layers 1 to 4, 16 queries": replace(
-        PROBE, start_rate=0.1, layers=(1, 2, 3, 4), queries=16
-    ),
+    CHOSEN: replace(PROBE, start_rate=0.1, layers=(1, 2, 3, 4), queries=16),
 }
 KINDS = ("without", "adapted", "evened")
 
