@@ -1,6 +1,7 @@
 """The linear probe with the study's own device: each training clip standardised as one of three domains.
 
-It reads the same statistics as the connector's tokens, so it tells what Q-Former and LLM add to them.
+It reads the same statistics as the connector's tokens, so it tells what Q-Former and LLM add to them. Its readings are
+also what the package's adaptation works on (`hf_mser.label_clouds`, `hf_mser.speakers`).
 """
 
 from __future__ import annotations
@@ -15,8 +16,14 @@ from pooled_probe import fit
 from study_features import LAYERS, Heard
 from study_runs import DOMAINS, Table, save_scores
 from study_training import PROBE_BATCH, PROBE_DOMAINS, PROBE_STEPS
+from torch import Tensor, nn
 
-READ = (1, 2, 3)
+from hf_mser.label_clouds import LabelClouds
+from hf_mser.speakers import find_speakers, middles_of, nearest
+from hf_mser.training.tiny.recipe import TraitsRecipe
+from hf_mser.training.tiny.speaker_traits import speaker_traits
+
+READ = (1, 2, 3, 4)
 
 
 @dataclass
@@ -51,8 +58,35 @@ class ProbeRun:
             for corpus in np.unique(table.corpus[self.tested]):
                 rows = np.flatnonzero(table.corpus[self.tested] == corpus)
                 own = values[torch.from_numpy(self.tested[rows])]
-                mean, std = (own.mean(0), own.std(0, correction=0) + 1e-5) if domain == "corpus" else world
-                with torch.no_grad():
-                    scores[rows] = probe((own - mean) / std).log_softmax(1).numpy()
+                scores[rows] = _read(probe, own, None if domain == "corpus" else world).log_softmax(1).numpy()
             kept[f"{domain}_scores"] = scores
+        kept["clouds_scores"] = self._clouds(probe, values, table)
         save_scores(self.path, kept)
+
+    def _clouds(self, probe: nn.Linear, values: Tensor, table: Table) -> np.ndarray:
+        """What adaptation adds to the answers, once it has found each corpus' clouds and speakers."""
+        corpora = [self.taught[table.corpus[self.taught] == name] for name in np.unique(table.corpus[self.taught])]
+        readings = torch.cat([_read(probe, values[torch.from_numpy(own)]) for own in corpora])
+        emotions = torch.from_numpy(table.emotion[np.concatenate(corpora)])
+        clouds = LabelClouds.of(readings[emotions >= 0], emotions[emotions >= 0])
+        columns = [table.corpus[self.taught], table.speaker[self.taught], table.emotion[self.taught]]
+        weights = speaker_traits(TraitsRecipe(), values[torch.from_numpy(self.taught)], *columns)
+        added = np.zeros((len(self.tested), probe.out_features), np.float32)
+        for corpus in np.unique(table.corpus[self.tested]):
+            rows = np.flatnonzero(table.corpus[self.tested] == corpus)
+            own = values[torch.from_numpy(self.tested[rows])]
+            traits, readings = (own @ weights.T).double(), _read(probe, own)
+            speakers = find_speakers(traits)
+            moved = clouds.moved_to(readings, speakers)
+            if speakers is not None and moved.offsets is not None:
+                readings = readings - moved.offsets[nearest(traits, middles_of(traits, speakers))]
+            turned, bias = moved.answers()
+            added[rows] = (readings.double() @ turned.T + bias).log_softmax(1).numpy()
+        return added
+
+
+@torch.no_grad()
+def _read(probe: nn.Linear, values: Tensor, domain: tuple[Tensor, Tensor] | None = None) -> Tensor:
+    """What the probe says of clips, against a domain or against what is ordinary among them."""
+    mean, std = domain or (values.mean(0), values.std(0, correction=0) + 1e-5)
+    return probe((values - mean) / std)

@@ -4,10 +4,11 @@
         --output benchmarks/results/accuracy_mser_tiny.json
 
 UA twice: among the corpus' own classes (what `candidate_labels` gives) and among all of the model's. Adaptation
-is repeated with random handfuls of clips. Intervals are bootstrapped over speakers. Of the few clips
-that are longer than the model's window, its length is heard. Calibration: the expected error of
-the score among all of the model's labels, and the accuracy of the surest answers (risk and coverage). With `--seeds`,
-what this command wrote for checkpoints of the same recipe and other seeds, the table says how much a seed matters.
+is repeated with random handfuls of clips, and once more with all clips and who speaks in each. Intervals are bootstrapped
+over speakers. Of the few clips that are longer than the model's window, its length is heard. Calibration: the expected
+error of the score among all of the model's labels, and the accuracy of the surest answers (risk and coverage). With
+`--seeds`, what this command wrote for checkpoints of the same recipe and other seeds, the table says how much a seed
+matters.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from hf_mser.evaluation.metrics import expected_calibration_error
 from hf_mser.registration import EMBEDDED_CHECKPOINT
 
 HANDFULS = (10, 30, 100, 300)
+KINDS = ("without", "with_all_clips", "with_n_clips", "with_all_clips_and_speakers")
 DRAWS = 3
 RESAMPLED = 1000
 ADAPTED = ("label_weights", "label_bias", "temperature")  # besides the statistics
@@ -60,10 +62,10 @@ def table(results: dict[str, Any], others: Sequence[dict[str, Any]] = ()) -> str
     """The figures as Markdown, with their mean, and the means of other seeds."""
     rows = []
     for name, result in results.items():
-        own, adapted, few = (result["UA"][kind] for kind in ("without", "with_all_clips", "with_n_clips"))
+        own, adapted, few, told = (result["UA"][kind] for kind in KINDS)
         sure = result["calibration"]["without"]
         cells = [name, len(result["classes"]), result["clips"], _cell(own)]
-        cells += [*(f"{few[str(count)]:.1f}" for count in HANDFULS), _cell(adapted)]
+        cells += [*(f"{few[str(count)]:.1f}" for count in HANDFULS), _cell(adapted), _cell(told)]
         cells += [f"{100 * sure['ece']:.1f}", f"{sure['accuracy_at_coverage']['40%']:.1f}"]
         rows.append(f"| {' | '.join(map(str, cells))} |")
     means = _means(results)
@@ -72,19 +74,26 @@ def table(results: dict[str, Any], others: Sequence[dict[str, Any]] = ()) -> str
         seeds = np.array([means, *([_means({name: other[name] for name in results}) for other in others])])
         cells = [f"{mean:.1f} ± {spread:.1f}" for mean, spread in zip(seeds.mean(0), seeds.std(0, ddof=1), strict=True)]
         rows.append(f"| mean of {len(seeds)} seeds | | | {' | '.join(cells)} | | |")
-    kinds = ("UA as it is", f"adapted to {HANDFULS[0]} clips", *map(str, HANDFULS[1:]), "all clips")
+    kinds = (
+        "UA as it is",
+        f"adapted to {HANDFULS[0]} clips",
+        *map(str, HANDFULS[1:]),
+        "all clips",
+        "and told who speaks",
+    )
     names = ("corpus", "classes", "clips", *kinds, "ECE", "accuracy of the surest 40 %")
     head = f"| {' | '.join(names)} |"
-    return "\n".join([head, "|---|---:|---:|---|---:|---:|---:|---:|---|---:|---:|", *rows, ""])
+    return "\n".join([head, "|---|---:|---:|---|---:|---:|---:|---:|---|---|---:|---:|", *rows, ""])
 
 
 def _means(results: dict[str, Any]) -> list[float]:
-    """UA over the corpora: as it is, adapted to each handful, and to all clips."""
+    """UA over the corpora: as it is, adapted to each handful, to all clips, and to these and their speakers."""
     of_corpora = [
         [
             result["UA"]["without"]["own_classes"],
             *(result["UA"]["with_n_clips"][str(count)] for count in HANDFULS),
             result["UA"]["with_all_clips"]["own_classes"],
+            result["UA"]["with_all_clips_and_speakers"]["own_classes"],
         ]
         for result in results.values()
     ]
@@ -100,22 +109,22 @@ def measure_corpus(model: Any, processor: Any, folder: Path) -> dict[str, Any]:
     """All figures of one corpus."""
     rows = list(load_corpus(folder))
     longest = int(model.config.window_seconds * SAMPLING_RATE)
-    heard = Heard(model, processor, [load_audio(row["audio"])[:longest] for row in rows])
+    voices = np.array([str(row["speaker"]) for row in rows])
+    heard = Heard(model, processor, [load_audio(row["audio"])[:longest] for row in rows], voices)
     emotion = np.array([-1 if row["emotion"] is None else int(row["emotion"]) for row in rows])
     labelled = np.flatnonzero(emotion >= 0)
     truth, own = emotion[labelled], np.unique(emotion[labelled])
-    speakers = np.array([str(rows[number]["speaker"]) for number in labelled])
 
     def figures(scores: np.ndarray) -> dict[str, Any]:
         chosen = own[scores[labelled][:, own].argmax(1)]
         return {
             "own_classes": round(recall(chosen, truth), 1),
             "all_classes": round(recall(scores[labelled].argmax(1), truth), 1),
-            "interval_95": interval(chosen, truth, speakers),
+            "interval_95": interval(chosen, truth, voices[labelled]),
         }
 
     everything = np.arange(len(rows))
-    plain, after = heard.scores(None), heard.scores(everything)
+    plain, after, told = heard.scores(None), heard.scores(everything), heard.scores(everything, told=True)
     random = np.random.default_rng(0)
     few = {}
     for count in HANDFULS:
@@ -130,7 +139,7 @@ def measure_corpus(model: Any, processor: Any, folder: Path) -> dict[str, Any]:
     return {
         "clips": len(labelled),
         "classes": [model.config.labels[number] for number in own],
-        "UA": {"without": figures(plain), "with_all_clips": figures(after), "with_n_clips": few},
+        "UA": dict(zip(KINDS, (figures(plain), figures(after), few, figures(told)), strict=True)),
         "calibration": sureness,
         "confusion_adapted": confusion.tolist(),
     }
@@ -155,8 +164,8 @@ class Heard:
     """What the encoder made of all clips: the same before and after adaptation, so it is computed once."""
 
     @torch.no_grad()
-    def __init__(self, model: Any, processor: Any, samples: list[np.ndarray]) -> None:
-        self.model = model
+    def __init__(self, model: Any, processor: Any, samples: list[np.ndarray], voices: np.ndarray) -> None:
+        self.model, self.voices = model, voices
         self.shipped = {name: values.clone() for name, values in model.connector.domain.items()}
         self.shipped_answers = {name: getattr(model.config, name) for name in ADAPTED}
         self.batches = []
@@ -170,25 +179,30 @@ class Heard:
             self.batches.append((rows, frames.half(), mask))
 
     @torch.no_grad()
-    def scores(self, adapted_to: np.ndarray | None) -> np.ndarray:
-        """What a softmax makes probabilities of (clips, labels), after adaptation to some of the clips."""
+    def scores(self, adapted_to: np.ndarray | None, told: bool = False) -> np.ndarray:
+        """What a softmax makes probabilities of (clips, labels), after adaptation to some of the clips.
+
+        The model is told who speaks in these, or finds out; who speaks in the clips that it answers is never told.
+        """
         model = self.model
         if adapted_to is not None:
-            adapt_to_frames(model, self._of(adapted_to))
+            adapt_to_frames(model, self._of(adapted_to, told))
         scores = np.zeros((sum(len(rows) for rows, *_ in self.batches), len(model.config.labels)))
         for rows, frames, mask in self.batches:
             own = model.score_emotions(speech_frames=frames.float(), speech_frames_mask=mask)
             scores[rows] = (own / model.config.temperature).numpy()
         set_domain(model.connector, self.shipped)
+        model.connector.forget_speakers()
         for name, value in self.shipped_answers.items():
             setattr(model.config, name, value)
         return scores
 
-    def _of(self, clips: np.ndarray) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    def _of(self, clips: np.ndarray, told: bool) -> Iterator[tuple[Any, ...]]:
         for rows, frames, mask in self.batches:
             chosen = torch.from_numpy(np.flatnonzero(np.isin(rows, clips)))
             if len(chosen):
-                yield frames[chosen].float(), mask[chosen]
+                names = [self.voices[row] if told else None for row in rows[chosen.numpy()]]
+                yield frames[chosen].float(), mask[chosen], names
 
 
 def recall(predicted: np.ndarray, truth: np.ndarray) -> float:
