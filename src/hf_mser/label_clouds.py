@@ -21,7 +21,7 @@ PRIOR_CLIPS_OF_LABEL = 15.0
 """How many clips a label's training cloud weighs as much as."""
 PRIOR_CLIPS_OF_SHARE = 30.0
 """How many clips of each label there are beforehand, of all labels the same, when their shares are asked."""
-PRIOR_CLIPS_OF_SPEAKER = 20.0
+PRIOR_CLIPS_OF_SPEAKER = 40.0
 """How many clips speak for a speaker being like all others."""
 ROUNDS = 5
 # All chosen on corpora left out inside the training corpora.

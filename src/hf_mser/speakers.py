@@ -10,7 +10,7 @@ from torch import Tensor
 
 CLIPS_OF_SPEAKER = 12
 """There may be one speaker for so many clips."""
-MOST_SPEAKERS = 32
+MOST_SPEAKERS = 16
 JOINED_CLIPS = 2000
 """Of more clips than these, only so many are joined; the others go to the nearest of their groups."""
 

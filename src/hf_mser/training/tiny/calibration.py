@@ -145,7 +145,7 @@ def calibrate(scores: Sequence[Tensor], added: Sequence[Tensor], truths: Sequenc
 
     candidates = [
         Calibration(round(float(weight), 3), round(float(temperature), 3))
-        for weight in np.linspace(0, 4, 41)
+        for weight in np.linspace(0, 1, 21)
         for temperature in np.exp(np.linspace(np.log(0.5), np.log(10), 60))
     ]
     return min(candidates, key=surprise)
