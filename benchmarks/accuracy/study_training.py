@@ -30,7 +30,7 @@ from hf_mser.training.tiny.hearing import HeardClips
 
 BATCH = 48
 EMOTIONS_PER_BATCH = 4
-LONGEST_FRAMES = 50  # of those kept: four seconds
+LONGEST_FRAMES = 200  # four seconds
 PROMPT = "{audio} I am"
 WARM_UP = 30
 PROBE_DOMAINS = ["world", "corpus", "speaker"]
@@ -63,7 +63,7 @@ class Form:
     learning_rate: float = 3e-3
     weight_decay: float = 0.05
     averaged_share: float = 0.4  # of the last stage's steps, whose weights are averaged
-    stride: int = 2  # of the kept frames, in training
+    stride: int = 8  # in training
 
 
 PAPERS = Form(
@@ -276,7 +276,11 @@ class Lessons:
         for clip in clips:
             number = int(self.random.integers(len(self.versions)))
             own = _frames(self.versions[number], clip, self.form.layers)
-            own = own[self.random.integers(self.form.stride) :: self.form.stride] if len(own) > 8 else own
+            own = (
+                own[self.random.integers(self.form.stride) :: self.form.stride]
+                if len(own) > 4 * self.form.stride
+                else own
+            )
             longest = LONGEST_FRAMES // self.form.stride
             start = int(self.random.integers(len(own) - longest + 1)) if len(own) > longest else 0
             frames.append(self._masked(own[start : start + longest]))
