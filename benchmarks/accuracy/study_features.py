@@ -3,8 +3,8 @@
     python benchmarks/accuracy/study_features.py --data ../shared/corpora --encoder openai/whisper-base \\
         --cache runs/study/cache
 
-All frames of layers 1 to 6 (float16), or every so many of them (`--every`), mean and deviation of all frames of each layer,
-and once more through random recording conditions (rooms, microphones, lines, noises). A clip is heard for up to 12 s.
+All frames of layers 1 to 6 (float16), mean and deviation of each layer, and once more through random recording
+conditions (rooms, microphones, lines, noises). A clip is heard for up to 12 s.
 """
 
 from __future__ import annotations
@@ -54,7 +54,6 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="the folder of the prepared corpora")
     parser.add_argument("--encoder", required=True, help="id or folder of a Whisper checkpoint")
     parser.add_argument("--cache", type=Path, required=True)
-    parser.add_argument("--every", type=int, default=1, help="keep one frame of so many")
     parser.add_argument("--versions", nargs="+", choices=list(VERSIONS), default=list(VERSIONS))
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -65,7 +64,7 @@ def main() -> None:
         if index.exists():
             continue
         encoder = Teacher(arguments.encoder, LAYERS).encoder
-        own = hear(encoder, spectra, arguments.cache / f"{name}.f16", VERSIONS[name], arguments.every)
+        own = hear(encoder, spectra, arguments.cache / f"{name}.f16", VERSIONS[name])
         part = index.with_suffix(".part")
         torch.save({key: getattr(own, key) for key in ("starts", "lengths", "means", "stds")}, part)
         os.replace(part, index)

@@ -16,9 +16,6 @@ from .clips import Spectra, by_length, features
 from .lessons import FRAMES_PER_SECOND
 from .recording import recorded
 
-EVERY = 4
-"""Of the frames every fourth one is kept: neighbours are alike, and lessons are four times as fast."""
-
 
 @dataclass
 class HeardClips:
@@ -27,7 +24,7 @@ class HeardClips:
     Args:
         frames: normalised, of all clips one behind the other (frames, layers, width); memory-mapped.
         starts, lengths: where each clip's frames are.
-        means, stds: of each clip's frames, of all of them (clips, layers, width).
+        means, stds: of each clip's frames (clips, layers, width).
     """
 
     frames: np.ndarray
@@ -38,25 +35,19 @@ class HeardClips:
 
 
 def hear(
-    student: TrueLengthWhisperEncoder,
-    spectra: Spectra,
-    path: Path,
-    recorded_seed: int | None = None,
-    every: int = EVERY,
+    student: TrueLengthWhisperEncoder, spectra: Spectra, path: Path, recorded_seed: int | None = None
 ) -> HeardClips:
     """Run the student over all clips, through random recording conditions if there is a seed for them."""
     layers, width = len(student.layer_indices), student.config.d_model
-    heard_frames = np.minimum(spectra.frames, student.max_source_positions)
-    lengths = -(-heard_frames // every)
+    lengths = np.minimum(spectra.frames, student.max_source_positions)
     starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])
     frames = np.memmap(path, np.float16, "w+", shape=(int(lengths.sum()), layers, width))
     means, stds = (torch.zeros(len(lengths), layers, width) for _ in range(2))
     for clips, heard in listening(student, spectra, recorded_seed):
         for row, clip in enumerate(clips):
-            own = heard[row, :, : heard_frames[clip]]
-            # Of all frames, as the connector takes them from whoever it hears: a quarter of them would be a rough guess.
+            own = heard[row, :, : lengths[clip]]
             means[clip], stds[clip] = own.mean(1), (own.var(1, correction=0) + 1e-5).sqrt()
-            frames[starts[clip] : starts[clip] + lengths[clip]] = own[:, ::every].transpose(0, 1).numpy()
+            frames[starts[clip] : starts[clip] + lengths[clip]] = own.transpose(0, 1).numpy()
     return HeardClips(frames, starts, lengths, means, stds)
 
 
