@@ -46,6 +46,29 @@ def test_one_file_for_any_batch_and_length(tmp_path):
         np.testing.assert_allclose(embeds, model.connect_speech(x, mask).speech_embeds.detach().numpy(), atol=1e-4)
 
 
+def test_the_file_of_an_adapted_model_knows_the_speakers_it_met(tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    settings = {"num_readings": 7, "num_speaker_traits": 4, "num_speakers": 3}
+    model, (_, processor) = tiny_model(qformer=settings), put_together(tmp_path / "backbones")
+    model.config.label_weights = torch.randn(7, 7).tolist()
+    model.connector.reader_weight.normal_()
+    model.connector.trait_weight.normal_()
+    x, mask = features([100, 60, 80])
+    frames, frames_mask = model.encode_speech(x, mask)
+    normed = torch.nn.functional.layer_norm(frames, frames.shape[-1:])
+    traits = model.connector.traits_of(model.connector.pool_statistics(normed, frames_mask)).detach()
+    model.connector.meet_speakers(traits, torch.randn(3, 7))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        path = export_onnx(model, processor, tmp_path / "onnx")
+    session = onnxruntime.InferenceSession(str(path))
+    found, _ = session.run(None, {"input_features": x.numpy(), "input_features_mask": mask.numpy()})
+    expected = model.score_emotions(x, input_features_mask=mask)
+    np.testing.assert_allclose(found, expected.numpy(), atol=1e-3)
+    model.connector.forget_speakers()
+    assert not np.allclose(found, model.score_emotions(x, input_features_mask=mask).numpy(), atol=1e-2)
+
+
 def test_what_cannot_be_scored_in_one_pass_is_refused():
     with pytest.raises(OnnxExportError, match=r"gemma3_text.*cannot be exported"):
         LabelScorer(tiny_model("gemma"))
