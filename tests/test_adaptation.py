@@ -10,7 +10,7 @@ import torch
 from hf_mser.adaptation import CLOUDS_PRIOR_CLIPS, AdaptationError, _Sample, adapt
 from hf_mser.commands import adapt as command
 from hf_mser.domains import VOICE_CLIPS
-from hf_mser.label_clouds import LabelClouds
+from hf_mser.label_clouds import CAUTION_TOLD, LabelClouds
 
 RATE = 16_000
 
@@ -138,7 +138,7 @@ def test_speakers_who_are_told_are_met_and_remembered(checkpoint, tmp_path):
     offsets = model.connector.speaker_offsets.clone()
     model.connector.forget_speakers()
     moved = LabelClouds.from_dict(model.config.label_clouds).moved_to(
-        model.connector.readings_of(statistics), torch.tensor([0, 1, 0, 2, 1, 0])
+        model.connector.readings_of(statistics), torch.tensor([0, 1, 0, 2, 1, 0]), CAUTION_TOLD
     )
     torch.testing.assert_close(offsets, moved.offsets.float(), atol=1e-3, rtol=1e-2)
 

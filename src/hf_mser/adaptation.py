@@ -20,7 +20,7 @@ import torch
 from .audio import iter_windows
 from .domains import Domain, DomainMeter
 from .errors import MSERError
-from .label_clouds import LabelClouds
+from .label_clouds import CAUTION_FOUND, CAUTION_TOLD, LabelClouds
 from .speakers import find_speakers, middles_of
 
 PRIOR_CLIPS = 5.0
@@ -183,10 +183,12 @@ def _move_clouds(model: Any, statistics: torch.Tensor, names: list[Hashable]) ->
     config, connector, count = model.config, model.connector, len(model.config.labels)
     connector.forget_speakers()
     traits = speakers = None
+    told = None not in names
     if connector.config.num_speaker_traits:
         traits = connector.traits_of(statistics).cpu().double()
-        speakers = find_speakers(traits) if None in names else _numbered(names)
-    moved = LabelClouds.from_dict(config.label_clouds).moved_to(connector.readings_of(statistics).cpu(), speakers)
+        speakers = _numbered(names) if told else find_speakers(traits)
+    clouds, readings = LabelClouds.from_dict(config.label_clouds), connector.readings_of(statistics).cpu()
+    moved = clouds.moved_to(readings, speakers, CAUTION_TOLD if told else CAUTION_FOUND)
     if traits is not None and speakers is not None:
         connector.meet_speakers(middles_of(traits, speakers), moved.offsets)
     weights, bias = moved.answers()

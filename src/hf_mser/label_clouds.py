@@ -23,6 +23,9 @@ PRIOR_CLIPS_OF_SHARE = 30.0
 """How many clips of each label there are beforehand, of all labels the same, when their shares are asked."""
 PRIOR_CLIPS_OF_SPEAKER = 40.0
 """How many clips speak for a speaker being like all others."""
+CAUTION_TOLD, CAUTION_FOUND = 1.0, 4.0
+"""How much less is believed of a speaker whose clips have other labels than all have (per nat of divergence): speakers
+who were found may be emotions in truth, and even those who were told may be folders of one emotion each."""
 ROUNDS = 5
 # All chosen on corpora left out inside the training corpora.
 
@@ -82,10 +85,13 @@ class LabelClouds:
         inward = SHARPNESS * self.means @ self.precision
         return _centred(inward), -0.5 * (inward * self.means).sum(1) + log_shares
 
-    def moved_to(self, readings: Tensor, speakers: Tensor | None = None) -> "MovedClouds":
+    def moved_to(
+        self, readings: Tensor, speakers: Tensor | None = None, caution: float = CAUTION_FOUND
+    ) -> "MovedClouds":
         """The clouds that unlabelled clips with these readings (clips, labels) lie in.
 
-        `speakers` is a number for each clip; what is found of them is what their clips' labels do not explain.
+        `speakers` is a number for each clip; what is found of them is what their clips' labels do not explain, the less
+        the more these differ from all clips' labels.
         """
         readings, count = _centred(readings.to(self.means)), len(self.means)
         clouds, log_shares = self, torch.full((count,), 1 / count, dtype=self.means.dtype).log()
@@ -97,6 +103,7 @@ class LabelClouds:
             if spoken is not None:
                 clips = spoken.sum(0)[:, None]
                 offsets = spoken.T @ (readings - belongs @ clouds.means) / (clips + PRIOR_CLIPS_OF_SPEAKER)
+                offsets = offsets * (-caution * _divergence(spoken.T @ belongs / clips, belongs.mean(0))).exp()
                 # What all speakers share is the domain's, not theirs.
                 offsets = offsets - (clips * offsets).sum(0) / clips.sum()
                 own = readings - spoken @ offsets
@@ -125,6 +132,11 @@ class MovedClouds:
         """Weights (labels, labels) and bias: what readings, less their speaker's offsets, add to the LLM's scores."""
         weights, bias = self.clouds.log_probs(self.log_shares)
         return self.clouds.weight * weights, self.clouds.weight * bias
+
+
+def _divergence(shares: Tensor, of_all: Tensor) -> Tensor:
+    """How far each row of shares is from those of all, by Kullback and Leibler, in nats: (rows, 1)."""
+    return (torch.xlogy(shares, shares) - torch.xlogy(shares, of_all)).sum(1, keepdim=True)
 
 
 def _centred(readings: Tensor) -> Tensor:
