@@ -119,7 +119,7 @@ def test_what_makes_speakers_differ_is_found_whatever_their_clips_labels(clouds)
 def test_speakers_who_are_labels_in_truth_change_little(clouds):
     """Whoever takes folders of emotions for speakers, or finds groups of emotions, keeps most right answers."""
     readings, labels = drawn(600, 6)
-    readings = 0.5 * readings
+    readings = readings + 2 * torch.randn(readings.shape, generator=torch.Generator().manual_seed(9))
 
     def right(**options) -> float:
         moved = clouds.moved_to(readings, **options)
@@ -129,7 +129,7 @@ def test_speakers_who_are_labels_in_truth_change_little(clouds):
 
     alone = right()
     assert right(speakers=labels, caution=0.0) < alone - 0.1
-    assert right(speakers=labels) > alone - 0.02
+    assert right(speakers=labels) > alone - 0.03
 
 
 def test_labels_that_lie_elsewhere_are_found_again(clouds):
