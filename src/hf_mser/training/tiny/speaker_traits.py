@@ -39,8 +39,7 @@ def speaker_traits(
     for corpus in np.unique(corpora):
         own = torch.from_numpy(np.flatnonzero(corpora == corpus))
         rows[own] = (rows[own] - rows[own].mean(0)) / rows[own].std(0, correction=0).clamp(min=1e-3)
-    middles = []
-    within = torch.zeros(rows.shape[1], rows.shape[1])
+    middles, deviations = [], []  # the deviations' products add up to what differs within speakers
     for speaker in np.unique(speakers):
         spoken = np.flatnonzero(speakers == speaker)
         if len(spoken) < recipe.fewest_clips:
@@ -48,17 +47,17 @@ def speaker_traits(
         clips = rows[torch.from_numpy(spoken)]
         middles.append(clips.mean(0))
         around = clips - middles[-1]
-        within += around.T @ around / len(spoken)
+        deviations.append(around / len(spoken) ** 0.5)
         for emotion in np.unique(emotions[spoken]):
             felt = torch.from_numpy(emotions[spoken] == emotion)
-            differs = around[felt].mean(0)
-            within += recipe.emotion_weight * felt.float().mean() * differs[:, None] * differs
+            deviations.append((recipe.emotion_weight * felt.float().mean()).sqrt() * around[felt].mean(0)[None])
     if len(middles) < 2:
         raise TinyRecipeError(
             f"Speakers cannot be told apart: {len(middles)} of them have {recipe.fewest_clips} clips. Give each clip's "
             "speaker in the corpora, or lower connector.traits.fewest_clips."
         )
-    within /= len(middles)
+    deviation = torch.cat(deviations)
+    within = deviation.T @ deviation / len(middles)
     size = within.diagonal().mean() / (1 + 0.1 * recipe.emotion_weight)
     within = (1 - recipe.ridge) * within + recipe.ridge * size * torch.eye(len(within))
     # Between speakers as far as possible, within them as little: singular vectors, once within is a ball.
