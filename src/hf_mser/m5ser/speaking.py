@@ -111,8 +111,9 @@ def _read(text: str, voice: str, words_per_minute: int) -> tuple[np.ndarray, int
         content = text.encode() + b"\0"
         library.espeak_Synth(content, len(content), 0, 1, 0, _UTF8, None, None)
         library.espeak_Synchronize()
-        library.espeak_Terminate()
     finally:
+        # It speaks in a thread of its own, which must have ended before its code is gone.
+        library.espeak_Terminate()
         _unload(library)
     return np.concatenate(blocks) if blocks else np.zeros(0, np.int16), rate
 
