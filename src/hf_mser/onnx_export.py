@@ -121,18 +121,24 @@ def export_onnx(model: Any, processor: Any, folder: str | os.PathLike) -> Path:
     shape = {0: batch} if model.config.pad_to_30s else {0: batch, 2: time}
     shape_of_mask = {0: batch} if model.config.pad_to_30s else {0: batch, 1: time}
     aside = target / ".model.onnx.part"
-    torch.onnx.export(
-        scorer,
-        (features, mask),
-        aside,
-        input_names=INPUTS,
-        output_names=OUTPUTS,
-        dynamic_shapes=(shape, shape_of_mask),
-        opset_version=OPSET,
-        dynamo=True,
-        external_data=False,
-        verbose=False,
-    )
+    try:
+        torch.onnx.export(
+            scorer,
+            (features, mask),
+            aside,
+            input_names=INPUTS,
+            output_names=OUTPUTS,
+            dynamic_shapes=(shape, shape_of_mask),
+            opset_version=OPSET,
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
+    except RuntimeError as error:
+        raise OnnxExportError(
+            f"torch {torch.__version__} could not follow the model to the end (see above). Torch 2.6 cannot, 2.13 can: "
+            "export with a later torch."
+        ) from error
     os.replace(aside, target / "model.onnx")
     processor.save_pretrained(target)
     (target / "labels.json").write_text(json.dumps(model.config.labels) + "\n", encoding="utf-8")
