@@ -19,7 +19,7 @@ from study_training import PROBE_BATCH, PROBE_DOMAINS, PROBE_STEPS
 from torch import Tensor, nn
 
 from hf_mser.label_clouds import LabelClouds
-from hf_mser.speakers import find_speakers, middles_of, nearest
+from hf_mser.training.tiny.calibration import added_by
 from hf_mser.training.tiny.recipe import TraitsRecipe
 from hf_mser.training.tiny.speaker_traits import speaker_traits
 
@@ -75,13 +75,7 @@ class ProbeRun:
         for corpus in np.unique(table.corpus[self.tested]):
             rows = np.flatnonzero(table.corpus[self.tested] == corpus)
             own = values[torch.from_numpy(self.tested[rows])]
-            traits, readings = (own @ weights.T).double(), _read(probe, own)
-            speakers = find_speakers(traits)
-            moved = clouds.moved_to(readings, speakers)
-            if speakers is not None and moved.offsets is not None:
-                readings = readings - moved.offsets[nearest(traits, middles_of(traits, speakers))]
-            turned, bias = moved.answers()
-            added[rows] = (readings.double() @ turned.T + bias).log_softmax(1).numpy()
+            added[rows] = added_by(clouds, _read(probe, own), own @ weights.T).log_softmax(1).numpy()
         return added
 
 

@@ -76,12 +76,19 @@ def test_the_voice_gate_tells_high_from_low_and_says_nothing_where_nobody_knows(
     assert float(nothing) == 0
 
 
-def test_readers_agree_with_the_truth_and_are_one_in_the_mean():
+def lessons_of(kinds: int, spread: float):
+    """What `train_reader` draws from: clips of so many emotions, each around a middle of its own."""
     centres = torch.randn(3, 12, generator=torch.Generator().manual_seed(0))
 
     def draw(count, random):
-        emotions = torch.from_numpy(random.integers(3, size=count))
-        return centres[emotions] + torch.from_numpy(random.normal(0, 0.3, (count, 12)).astype(np.float32)), emotions
+        emotions = torch.from_numpy(random.integers(kinds, size=count))
+        return centres[emotions] + torch.from_numpy(random.normal(0, spread, (count, 12)).astype(np.float32)), emotions
+
+    return draw
+
+
+def test_readers_agree_with_the_truth_and_are_one_in_the_mean():
+    draw = lessons_of(3, 0.3)
 
     def read(readers):
         return train_reader(ReaderRecipe(readers=readers, steps=60, batch=32, learning_rate=2e-2), draw, 3)
@@ -107,11 +114,7 @@ def test_the_discriminant_is_that_of_scikit_learn():
 
 
 def test_the_readers_mean_holds_the_share_of_the_discriminant_and_never_says_what_it_was_not_shown():
-    centres = torch.randn(3, 12, generator=torch.Generator().manual_seed(0))
-
-    def draw(count, random):
-        emotions = torch.from_numpy(random.integers(2, size=count))
-        return centres[emotions] + torch.from_numpy(random.normal(0, 1.0, (count, 12)).astype(np.float32)), emotions
+    draw = lessons_of(2, 1.0)
 
     def read(share):
         recipe = ReaderRecipe(readers=1, steps=60, batch=32, discriminant_share=share, discriminant_clips=640)

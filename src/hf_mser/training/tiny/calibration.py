@@ -81,7 +81,9 @@ def answers_of_held_out_corpora(
         clouds = clouds_of(listener, heard, clips, others, known)
         _adapt(listener, heard, own)
         added = torch.full((len(own), len(EMOTIONS)), UNKNOWN)
-        added[:, known] = _added_by(clouds, listener, _statistics(heard, own), known)
+        statistics = _statistics(heard, own)
+        readings, traits = listener.connector.readings_of(statistics), listener.connector.traits_of(statistics)
+        added[:, known] = added_by(clouds, readings[:, known], traits)
         adapted, truth = _ask(listener, heard, asked), torch.tensor(emotion[asked])
         answer = HeldOut(str(name), scores, read, adapted, added[np.isin(own, asked)], truth)
         answers.append(answer)
@@ -112,10 +114,9 @@ def clouds_of(
     return LabelClouds.of(torch.cat(readings), torch.from_numpy(np.concatenate(truth)))
 
 
-def _added_by(clouds: LabelClouds, listener: Listener, statistics: Tensor, labels: np.ndarray) -> Tensor:
-    """What the clouds add to these clips' scores, once it is found who speaks."""
-    readings = listener.connector.readings_of(statistics)[:, labels]
-    traits = listener.connector.traits_of(statistics).double()
+def added_by(clouds: LabelClouds, readings: Tensor, traits: Tensor) -> Tensor:
+    """What the clouds add to the scores of all clips of a domain, once it is found who speaks: (clips, labels)."""
+    traits = traits.double()
     speakers = find_speakers(traits)
     moved = clouds.moved_to(readings, speakers)
     weights, bias = moved.answers()
