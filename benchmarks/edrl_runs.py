@@ -21,6 +21,7 @@ from hf_mser.evaluation.pairs import FOUR_CLASSES
 from hf_mser.evaluation.pool import Pool, Unit
 from hf_mser.evaluation.tasks import Task
 from hf_mser.training.data import Clips, RecipeData
+from hf_mser.training.first_hearing import hear_first
 from hf_mser.training.recipe import Recipe, load_recipe
 from hf_mser.training.run import build_trainer, embed_clips, training_arguments
 
@@ -154,7 +155,7 @@ class Bench:
     def embeddings(self, run: Run, trained: bool) -> np.ndarray:
         """The embeddings of a run's test clips, before or after training."""
         trainer, test = self.trainer(run)
-        trainer.standardize()
+        hear_first(trainer)
         if trained:
             trainer.train()
         return embed_clips(trainer, test)

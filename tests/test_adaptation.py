@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from hf_mser.adaptation import CLOUDS_PRIOR_CLIPS, AdaptationError, _Sample, adapt
+from hf_mser.adaptation import CLOUDS_PRIOR_CLIPS, AdaptationError, _Sample, adapt, unadapted_afterwards
 from hf_mser.commands import adapt as command
 from hf_mser.domains import VOICE_CLIPS
 from hf_mser.label_clouds import CAUTION_TOLD, LabelClouds
@@ -241,3 +241,26 @@ def test_command_adapts_and_reports_bad_files(tmp_path, capsys):
     assert main(["adapt", str(folder), "--output", str(output)]) == 1
     assert "bad.wav" in capsys.readouterr().err
     assert command.add_subcommand.__doc__
+
+
+def test_what_is_adapted_within_is_what_it_was_afterwards(checkpoint):
+    model, processor = checkpoint
+    sources = clips(6)
+    adapt(model, processor, sources, sampling_rate=RATE, speakers=list("aabbcc"))
+    features, mask = processor.extract_features(sources[:1])
+    before = model.score_emotions(features, input_features_mask=mask) / model.config.temperature
+    with unadapted_afterwards(model):
+        adapt(model, processor, clips(9, seed=1), sampling_rate=RATE)
+        within = model.score_emotions(features, input_features_mask=mask) / model.config.temperature
+        assert not torch.allclose(before, within, atol=1e-2)
+    assert model.connector.config.num_speakers == 3
+    after = model.score_emotions(features, input_features_mask=mask) / model.config.temperature
+    torch.testing.assert_close(before, after)
+
+
+def test_speakers_are_refused_by_a_checkpoint_that_cannot_tell_them_apart(checkpoint):
+    model, processor = checkpoint
+    model.connector.trait_weight.zero_()
+    with pytest.raises(AdaptationError, match="adapt it without `speakers`"):
+        adapt(model, processor, clips(2), sampling_rate=RATE, speakers=["ann", "bob"])
+    assert adapt(model, processor, clips(30), sampling_rate=RATE).speakers == 0

@@ -20,7 +20,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hf_mser.training.tiny.clips import Clip, Spectra, balanced, emotions_of, prepare_spectra, read_clips
+from hf_mser.training.balance import balanced_weights
+from hf_mser.training.tiny.clips import Clip, Spectra, emotions_of, prepare_spectra, read_clips
 from hf_mser.training.tiny.hearing import listening
 from hf_mser.training.tiny.teacher import Teacher
 
@@ -138,7 +139,7 @@ def fit(
                 weight, own_corpus = len(own) / (len(own) + 10), around[corpus[rows[own[0]]]]
                 domain = (domain[0], (weight * domain[1] ** 2 + (1 - weight) * own_corpus[1] ** 2).sqrt())
             views[name][torch.from_numpy(own)] = _standard(mine, domain)
-    weights = balanced(corpus[rows], emotion[rows])
+    weights = balanced_weights(corpus[rows], emotion[rows])
     probe = nn.Linear(values.shape[1], 7)
     optimizer = torch.optim.AdamW(probe.parameters(), lr=RATE, weight_decay=0.1)
     truth = torch.from_numpy(emotion[rows])

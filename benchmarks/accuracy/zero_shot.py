@@ -24,7 +24,7 @@ import numpy as np
 import torch
 
 from hf_mser import MSERForEmotionGeneration, MSERProcessor
-from hf_mser.adaptation import adapt_to_frames, set_domain
+from hf_mser.adaptation import adapt_to_frames, unadapted_afterwards
 from hf_mser.audio import SAMPLING_RATE, load_audio
 from hf_mser.corpora import load_corpus
 from hf_mser.evaluation.metrics import expected_calibration_error
@@ -34,7 +34,6 @@ HANDFULS = (10, 30, 100, 300)
 KINDS = ("without", "with_all_clips", "with_n_clips", "with_all_clips_and_speakers")
 DRAWS = 3
 RESAMPLED = 1000
-ADAPTED = ("label_weights", "label_bias", "temperature")  # besides the statistics
 COVERAGE = (1.0, 0.8, 0.6, 0.4, 0.2)
 
 
@@ -166,8 +165,6 @@ class Heard:
     @torch.no_grad()
     def __init__(self, model: Any, processor: Any, samples: list[np.ndarray], voices: np.ndarray) -> None:
         self.model, self.voices = model, voices
-        self.shipped = {name: values.clone() for name, values in model.connector.domain.items()}
-        self.shipped_answers = {name: getattr(model.config, name) for name in ADAPTED}
         self.batches = []
         order = sorted(range(len(samples)), key=lambda number: len(samples[number]))
         for start in range(0, len(order), 32):
@@ -184,17 +181,17 @@ class Heard:
 
         The model is told who speaks in these, or finds out; who speaks in the clips that it answers is never told.
         """
+        with unadapted_afterwards(self.model):
+            if adapted_to is not None:
+                adapt_to_frames(self.model, self._of(adapted_to, told))
+            return self._answers()
+
+    def _answers(self) -> np.ndarray:
         model = self.model
-        if adapted_to is not None:
-            adapt_to_frames(model, self._of(adapted_to, told))
         scores = np.zeros((sum(len(rows) for rows, *_ in self.batches), len(model.config.labels)))
         for rows, frames, mask in self.batches:
             own = model.score_emotions(speech_frames=frames.float(), speech_frames_mask=mask)
             scores[rows] = (own / model.config.temperature).numpy()
-        set_domain(model.connector, self.shipped)
-        model.connector.forget_speakers()
-        for name, value in self.shipped_answers.items():
-            setattr(model.config, name, value)
         return scores
 
     def _of(self, clips: np.ndarray, told: bool) -> Iterator[tuple[Any, ...]]:

@@ -11,6 +11,7 @@ logarithm).
 import math
 import random
 from collections.abc import Hashable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import islice, repeat
 from typing import Any
@@ -36,6 +37,9 @@ CLOUDS_PRIOR_CLIPS = 20.0
 SHARES_CLIPS, CLOUDS_CLIPS = 300, 5000
 SAMPLE_BYTES = 256 << 20
 """The labels are asked of so many clips, or of as many as this memory holds."""
+
+FITTED = ("label_weights", "label_bias", "temperature")
+"""What adaptation changes in a config."""
 
 MIN_CLIPS = 2
 _NOBODY = object()
@@ -138,6 +142,11 @@ def adapt_to_frames(
     meter, sample = DomainMeter(), _Sample(CLOUDS_CLIPS if has_clouds else SHARES_CLIPS)
     for frames, mask, *told in heard:
         names = told[0] if told else [None] * len(frames)
+        if not (has_clouds and connector.tells_speakers) and any(name is not None for name in names):
+            raise AdaptationError(
+                "This checkpoint cannot tell speakers apart: adapt it without `speakers`. Training measures what that "
+                "takes (adaptation_clips) where the corpora say who speaks and each label has clips."
+            )
         if hasattr(model, "adapt_frames"):
             frames = model.adapt_frames(frames, mask)
         statistics = connector.pool_statistics(torch.nn.functional.layer_norm(frames.float(), frames.shape[-1:]), mask)
@@ -178,13 +187,41 @@ def set_domain(connector: Any, domain: Domain) -> None:
         values.copy_(domain[name])
 
 
+@contextmanager
+def unadapted_afterwards(model: Any) -> Iterator[None]:
+    """Whatever the model is adapted to within, afterwards it is what it was.
+
+    Example:
+        >>> import numpy as np
+        >>> from hf_mser import load_embedded
+        >>> model, processor = load_embedded()
+        >>> with unadapted_afterwards(model):
+        ...     report = adapt(model, processor, list(np.random.randn(5, 8_000)), sampling_rate=16_000)
+        >>> model.config.label_bias is None
+        True
+    """
+    connector, config = model.connector, model.config
+    domain = {name: values.clone() for name, values in connector.domain.items()}
+    answers = {name: getattr(config, name) for name in FITTED if hasattr(config, name)}
+    met = hasattr(config, "label_clouds") and connector.config.num_speaker_traits
+    speakers = (connector.speaker_middles, connector.speaker_offsets) if met else ()
+    try:
+        yield
+    finally:
+        set_domain(connector, domain)
+        for name, value in answers.items():
+            setattr(config, name, value)
+        if speakers:
+            connector.meet_speakers(*speakers)
+
+
 def _move_clouds(model: Any, statistics: torch.Tensor, names: list[Hashable]) -> tuple[dict[str, float], int]:
     """Move what is added to the labels' scores to where these clips lie; the labels' shares, and how many speakers."""
     config, connector, count = model.config, model.connector, len(model.config.labels)
     connector.forget_speakers()
     traits = speakers = None
     told = None not in names
-    if connector.config.num_speaker_traits:
+    if connector.tells_speakers:
         traits = connector.traits_of(statistics).cpu().double()
         speakers = _numbered(names) if told else find_speakers(traits)
     clouds, readings = LabelClouds.from_dict(config.label_clouds), connector.readings_of(statistics).cpu()
@@ -262,4 +299,11 @@ class _Sample:
             self.names[place : place + 1] = [name]
 
 
-__all__ = ["AdaptationError", "AdaptationReport", "adapt", "adapt_to_frames", "set_domain"]
+__all__ = [
+    "AdaptationError",
+    "AdaptationReport",
+    "adapt",
+    "adapt_to_frames",
+    "set_domain",
+    "unadapted_afterwards",
+]

@@ -103,12 +103,7 @@ class EmotionQFormer(nn.Module):
             self.register_buffer("voice_direction", torch.zeros(layers, 2, width))
             self.register_buffer("voice_offset", torch.zeros(()))
         if config.num_readings:
-            self.register_buffer("reader_weight", torch.zeros(config.num_readings, layers * 2 * width))
-            self.register_buffer("reader_bias", torch.zeros(config.num_readings))
-        if config.num_speaker_traits:
-            self.register_buffer("trait_weight", torch.zeros(config.num_speaker_traits, layers * 2 * width))
-            self.register_buffer("speaker_middles", torch.zeros(config.num_speakers, config.num_speaker_traits))
-            self.register_buffer("speaker_offsets", torch.zeros(config.num_speakers, config.num_readings))
+            self.make_room_for_readings(config.num_readings, config.num_speaker_traits)
         self.text_projection = None
         if text_hidden_size is not None:
             self.text_projection = nn.Linear(config.hidden_size, text_hidden_size)
@@ -162,10 +157,31 @@ class EmotionQFormer(nn.Module):
         high = ((statistics * self.voice_direction).flatten(1).sum(1) + self.voice_offset).sigmoid()
         return torch.stack([1 - high, high], 1)
 
+    def make_room_for_readings(self, readings: int, traits: int = 0) -> None:
+        """A reader of so many labels, and of so many traits, that says nothing yet."""
+        config, inputs = self.config, self.config.num_speech_layers * 2 * self.config.encoder_hidden_size
+        config.num_readings, config.num_speaker_traits = readings, traits
+        zeros = self.frame_mean.new_zeros  # on the device where the connector is
+        self.register_buffer("reader_weight", zeros(readings, inputs))
+        self.register_buffer("reader_bias", zeros(readings))
+        if traits:
+            self.register_buffer("trait_weight", zeros(traits, inputs))
+            self.register_buffer("speaker_middles", zeros(config.num_speakers, traits))
+            self.register_buffer("speaker_offsets", zeros(config.num_speakers, readings))
+
+    def standardized(self, statistics: torch.Tensor) -> torch.Tensor:
+        """How far statistics (batch, layers, 2, width) depart from what is ordinary."""
+        ordinary = self._ordinary(statistics, None, slice(None))
+        return (statistics - ordinary["statistics_mean"]) / ordinary["statistics_std"]
+
     def readings_of(self, statistics: torch.Tensor) -> torch.Tensor:
         """What the reader reads from clips with these statistics (batch, layers, 2, width): (batch, labels)."""
-        ordinary = self._ordinary(statistics, None, slice(None))
-        return self._read(statistics, (statistics - ordinary["statistics_mean"]) / ordinary["statistics_std"])
+        return self._read(statistics, self.standardized(statistics))
+
+    @property
+    def tells_speakers(self) -> bool:
+        """Whether there are traits by which speakers are told apart."""
+        return bool(self.config.num_speaker_traits) and bool(self.trait_weight.any())
 
     def traits_of(self, statistics: torch.Tensor) -> torch.Tensor:
         """What tells who speaks in clips with these statistics (batch, layers, 2, width): (batch, traits)."""

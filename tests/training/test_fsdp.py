@@ -44,9 +44,9 @@ processor = MSERProcessor.from_pretrained(f"{folder}/model")
 clips = pickle.load(open(f"{folder}/clips.pkl", "rb"))
 args = MSERTrainingArguments(
     output_dir=f"{folder}/{engine}", per_device_train_batch_size=4 if sharded else 8, gradient_accumulation_steps=2,
-    max_steps=4, logging_steps=1, learning_rate=1e-3, max_grad_norm=50.0, standardize_clips=0, use_cpu=True,
+    max_steps=4, logging_steps=1, learning_rate=1e-3, max_grad_norm=50.0, standardize_clips=0, adaptation_clips=0,
     disable_tqdm=True, save_strategy="steps", save_steps=2, eval_strategy="steps", eval_steps=2,
-    load_best_model_at_end=True, seed=1,
+    load_best_model_at_end=True, seed=1, use_cpu=True,
     accelerator_config={"use_configured_state": True} if sharded else None,
 )
 options = {"train_dataset": clips, "eval_dataset": clips[:12], "processing_class": processor}

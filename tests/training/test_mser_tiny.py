@@ -14,11 +14,10 @@ from hf_mser.training.tiny.domains import Views
 from hf_mser.training.tiny.hearing import hear
 from hf_mser.training.tiny.learner import Learner
 from hf_mser.training.tiny.lessons import Lessons
-from hf_mser.training.tiny.reading import linear_discriminant, train_reader
+from hf_mser.training.tiny.reading import train_reader
 from hf_mser.training.tiny.recipe import DecoderRecipe, EncoderRecipe, ReaderRecipe, TinyRecipe, TinyRecipeError
 from hf_mser.training.tiny.recording import recorded
 from hf_mser.training.tiny.teacher import Teacher, pass_through
-from hf_mser.training.tiny.voice_gate import voice_gate
 from hf_mser.training.tiny.voices import another_voice
 
 PROMPT = "{audio} The speaker sounds"
@@ -60,22 +59,6 @@ def test_a_short_lesson_lowers_the_decoders_loss(tokenizer):
     assert not any(parameter.requires_grad for parameter in decoder.parameters())
 
 
-def test_the_voice_gate_tells_high_from_low_and_says_nothing_where_nobody_knows():
-    generator = torch.Generator().manual_seed(0)
-    high = torch.arange(80) % 2 == 0
-    statistics = torch.randn(80, 2, 2, 30, generator=generator)
-    statistics[high, 1, 0, :5] += 3.0
-    genders = [None if clip > 60 else ("female" if told else "male") for clip, told in enumerate(high)]
-    direction, offset = voice_gate(statistics, genders)
-    share = ((statistics * direction).flatten(1).sum(1) + offset).sigmoid()
-    unheard = share[61:]
-    assert ((unheard > 0.5) == high[61:]).float().mean() > 0.8
-    assert (share[:61] > 0.5).tolist() == high[:61].tolist()
-    silent, nothing = voice_gate(statistics, [None] * 80)
-    assert not silent.any()
-    assert float(nothing) == 0
-
-
 def lessons_of(kinds: int, spread: float):
     """What `train_reader` draws from: clips of so many emotions, each around a middle of its own."""
     centres = torch.randn(3, 12, generator=torch.Generator().manual_seed(0))
@@ -99,18 +82,6 @@ def test_readers_agree_with_the_truth_and_are_one_in_the_mean():
     assert not torch.equal(one.weight, two.weight)
     assert torch.equal(read(2).weight, two.weight)
     assert not any(parameter.requires_grad for parameter in two.parameters())
-
-
-def test_the_discriminant_is_that_of_scikit_learn():
-    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-
-    random = np.random.default_rng(0)
-    emotions = np.arange(90) % 3
-    rows = random.normal(size=(3, 5))[emotions] + random.normal(size=(90, 5)) * [1, 2, 0.5, 1, 1]
-    found = linear_discriminant(torch.from_numpy(rows).float(), torch.from_numpy(emotions), 3, 0.0)
-    expected = LinearDiscriminantAnalysis(solver="lsqr").fit(rows, emotions)
-    logits = found(torch.from_numpy(rows).float()).log_softmax(1)
-    np.testing.assert_allclose(logits.numpy(), expected.predict_log_proba(rows), atol=1e-3)
 
 
 def test_the_readers_mean_holds_the_share_of_the_discriminant_and_never_says_what_it_was_not_shown():
@@ -161,13 +132,6 @@ def test_spectra_equal_whispers_own_features():
     ours = clips.features(own, torch.ones(1, own.shape[2], dtype=torch.bool))[0]
     theirs = WhisperFeatureExtractor()(samples, sampling_rate=16_000).input_features[0][:, : own.shape[2]]
     np.testing.assert_allclose(ours[:, 1:-2], theirs[:, 1:-2], atol=1e-4)  # the ends see other padding
-
-
-def test_balance_makes_emotions_equal_within_a_corpus():
-    corpus = np.array(["a"] * 4 + ["b"])
-    weights = clips.balanced(corpus, np.array([0, 0, 0, 1, -1]))
-    assert weights[:3].sum() == pytest.approx(weights[3])
-    assert weights[4] == 0
 
 
 def test_batches_hold_every_clip_once_and_not_too_many_frames():

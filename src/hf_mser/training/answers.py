@@ -26,7 +26,7 @@ def answer_clips(trainer: Any, clips: Clips, name: str) -> list[Line]:
     """
     labels = trainer.model.config.labels
     present = [label for label in labels if label in set(clips["emotion"])]
-    logarithms = trainer.predict(clips).predictions.astype(np.float64)
+    logarithms = trainer.predict(clips).predictions.astype(np.float64) / trainer.model.config.temperature
     chances = np.exp(logarithms - logarithms.max(1, keepdims=True))
     return [
         _line(name, clip, restricted(dict(zip(labels, row.tolist(), strict=True)), present))

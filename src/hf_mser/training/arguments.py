@@ -58,6 +58,11 @@ class MSERTrainingArguments(TrainingArguments):
         metadata={"help": "Training clips that a new connector measures its frames' scale on; 0 = not at all."},
     )
 
+    adaptation_clips: int = field(
+        default=4000,
+        metadata={"help": "Training clips that a checkpoint measures on what adaptation will need; 0 = not at all."},
+    )
+
     # Defaults of ours
     learning_rate: float = field(default=1e-5, metadata={"help": "Of AdamW."})  # [paper]
     weight_decay: float = field(default=1e-6, metadata={"help": "Of AdamW."})  # [paper]

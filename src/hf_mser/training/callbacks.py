@@ -8,23 +8,27 @@ import torch
 from transformers import TrainerCallback, set_seed
 
 from .checkpoints import read_sampler_state
+from .first_hearing import hear_first
 
 
-def forget_calibration(config: Any) -> None:
+def forget_answers(model: Any) -> None:
     """Drop what was fitted to the answers of a checkpoint: it says nothing of the weights that are learned from it.
 
+    Its clouds stay: they are read from the frozen encoder's statistics.
+
     Example:
-        >>> from hf_mser import MSERConfig
-        >>> config = MSERConfig(label_bias=[0.5] * 7, temperature=2.0)
-        >>> forget_calibration(config)
-        >>> config.label_bias, config.temperature
+        >>> from hf_mser import load_embedded
+        >>> model, _ = load_embedded()
+        >>> forget_answers(model)
+        >>> model.config.label_weights, model.config.temperature
         (None, 1.0)
     """
-    fitted = ("label_weights", "label_bias", "label_clouds")
-    if any(getattr(config, name, None) is not None for name in fitted):
-        for name in fitted:
-            setattr(config, name, None)
-        config.temperature = 1.0
+    for name in ("label_weights", "label_bias"):
+        if hasattr(model.config, name):
+            setattr(model.config, name, None)
+    model.config.temperature = 1.0
+    if hasattr(model.config, "label_clouds"):
+        model.connector.forget_speakers()
 
 
 class RunStart(TrainerCallback):
@@ -43,9 +47,9 @@ class RunStart(TrainerCallback):
             for name in ("score_emotions", "connect_speech"):
                 if hasattr(trainer.model, name):
                     torch.distributed.fsdp.register_fsdp_forward_method(trainer.model, name)
-        forget_calibration(trainer.model.config)
+        forget_answers(trainer.model)
         trainer._parts, trainer._parts_logged_at = {}, state.global_step
-        trainer.standardize()
+        hear_first(trainer)
         if args.world_size > 1:  # engines keep the model's weights alike, not the objective's
             for weight in trainer.criterion.parameters():
                 torch.distributed.broadcast(weight.data, 0)

@@ -353,6 +353,7 @@ _AT_LEAST = {
     "languages_per_batch": 1,
     "length_window": 1,
     "standardize_clips": 0,
+    "adaptation_clips": 0,
     "save_total_limit": 1,
     "seed": 0,
 }

@@ -16,11 +16,13 @@ import torch
 from .adapters import add_lora, has_adapters, merge_lora, what_learns
 from .answers import answer_clips, measures_of, parts_of
 from .arguments import MSERTrainingArguments
+from .calibrate import calibrate
 from .collator import EmotionCollator
 from .data import Clips, RecipeData, load_data
 from .estimate import Estimate, estimate
 from .feature_keys import encoder_key
 from .features import FrozenFeatureCache
+from .first_hearing import adopt_readings, hear_first
 from .preflight import REPORT_TO, missing_packages
 from .recipe import ModelSection, Recipe, RecipeError
 from .run_folder import RunFolder, cost
@@ -60,6 +62,7 @@ def train_recipe(recipe: Recipe, *, dry_run: bool = False) -> dict[str, Any]:
         _plot_embeddings(trainer, folder, shown, "before")
     trainer.train(resume_from_checkpoint=recipe.resume)
     _plot_embeddings(trainer, folder, shown, "after")
+    calibrate(trainer, data.validation)
     results = {"name": recipe.name, "seed": args.seed, "steps": trainer.state.global_step}
     sets = {"validation": data.validation, **{f"test/{name}": clips for name, clips in data.test.items()}}
     lines = {name: answer_clips(trainer, clips, name) for name, clips in sets.items() if len(clips)}
@@ -194,8 +197,10 @@ def save_final(trainer: MSERTrainer, recipe: Recipe) -> None:
     if has_adapters(trainer.model):
         if recipe.model.quantization is not None:
             # A few bits would round the adapters away: they are folded into the backbones' own weights.
-            learned = what_learns(trainer.model)
+            learned, config = what_learns(trainer.model), trainer.model.config
             trainer.model, _ = build_model(replace(recipe.model, quantization=None))
+            adopt_readings(trainer.model, config.to_dict())
+            trainer.model.config.temperature = config.temperature
             add_lora(trainer.model, recipe.lora)
             trainer.model.load_state_dict(learned, strict=False)
         merge_lora(trainer.model)
@@ -216,7 +221,7 @@ def embed_clips(trainer: MSERTrainer, clips: Sequence[Any]) -> np.ndarray:
 def _plot_embeddings(trainer: MSERTrainer, folder: RunFolder, clips: Clips, name: str) -> None:
     if trainer.args.world_size > 1 or len(clips) < 5:
         return
-    trainer.standardize()
+    hear_first(trainer)
     folder.plot_embeddings(embed_clips(trainer, clips), clips, name)
 
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 import contextlib
 import inspect
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
@@ -29,7 +29,6 @@ from .features import FrozenFeatureCache
 from .frames import SPEECH_INPUTS, complete_frames
 from .gather import average_gradients
 from .metrics import emotion_metrics
-from .standardize import fit_standardization, is_standardized
 from .steps import StepLoss
 from .trainer_checkpoints import TrainerCheckpoints
 
@@ -93,7 +92,7 @@ class MSERTrainer(TrainerCheckpoints):
         if data_collator is None:
             self.data_collator = self._default_collator()
         self._number_identities()
-        if feature_cache is not None and not self._encodes_ahead():
+        if feature_cache is not None and not self.encodes_ahead():
             raise TrainingArgumentsError(
                 "A feature cache needs a frozen encoder that no engine has sharded. Leave the cache out with FSDP, "
                 "DeepSpeed, or an encoder that learns."
@@ -191,37 +190,28 @@ class MSERTrainer(TrainerCheckpoints):
         if id(inputs) in self._prepared:
             return self._prepared[id(inputs)]
         prepared = super()._prepare_inputs(inputs)
-        if self._encodes_ahead() and "input_features" in prepared:
+        if self.encodes_ahead() and "input_features" in prepared:
             with self.compute_loss_context_manager(), self.accelerator.autocast():
                 prepared = complete_frames(self.model, prepared, self.feature_cache)
         if any(inputs is batch for batch in self._step_batches):
             self._prepared[id(inputs)] = prepared
         return prepared
 
-    def _encodes_ahead(self) -> bool:
+    def encodes_ahead(self) -> bool:
         """Frozen frames can be made outside of the model's forward unless an engine has sharded the encoder."""
         sharded = self.is_fsdp_enabled or self.is_deepspeed_enabled
         return not sharded and getattr(self.model, "frames_are_frozen", False)
 
-    def standardize(self) -> None:
-        """Measure the scale of the frames on training clips, if the connector is new."""
-        connector, rows, count = getattr(self.model, "connector", None), self.train_dataset, self.args.standardize_clips
-        if connector is None or not connector.domain or not count or not self._encodes_ahead():
-            return
-        if is_standardized(connector):
-            return
-        chosen = np.random.default_rng(self.args.seed).permutation(len(rows))[:count].tolist()
-        size = self.args.eval_batch_size
+    def frozen_frames(self, rows: Iterator[Any]) -> Iterator[tuple[list[Any], Tensor, Tensor, Tensor]]:
+        """Batches of rows, as for evaluation, with their frames, mask and class ids."""
         with self._for_evaluation():
             collate = self.data_collator
-        batches = (collate([rows[row] for row in chosen[i : i + size]]) for i in range(0, len(chosen), size))
-
-        def frames_of(batch: Any) -> tuple[Tensor, Tensor]:
-            prepared = self._prepare_inputs(batch)
+        while own := list(islice(rows, self.args.eval_batch_size)):
+            prepared = self._prepare_inputs(collate(own))
             frames, mask = prepared["speech_frames"], prepared["speech_frames_mask"]
-            return (self.model.adapt_frames(frames, mask) if hasattr(self.model, "adapt_frames") else frames), mask
-
-        fit_standardization(connector, batches, frames_of)
+            if hasattr(self.model, "adapt_frames"):
+                frames = self.model.adapt_frames(frames, mask)
+            yield own, frames, mask, prepared["emotion_id"]
 
     # The loss
 

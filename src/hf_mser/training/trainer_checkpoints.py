@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,12 @@ from safetensors.torch import save_file
 from torch import nn
 from transformers import Trainer
 from transformers.trainer import TRAINING_ARGS_NAME
-from transformers.utils import SAFE_WEIGHTS_NAME
+from transformers.utils import CONFIG_NAME, SAFE_WEIGHTS_NAME
 
 from ..objectives import Objective
 from .adapters import has_adapters, what_learns
 from .checkpoints import CheckpointError, how_to_resume, last_complete, whole_or_nothing, write_sampler_state
+from .first_hearing import adopt_readings
 from .sampler import EmotionBatchSampler
 
 GENERATED = "generated_from_trainer"
@@ -39,6 +41,13 @@ class TrainerCheckpoints(Trainer):
             resume_from_checkpoint = str(last)
         self._resumed_from = Path(resume_from_checkpoint) if resume_from_checkpoint else None
         return super().train(resume_from_checkpoint=resume_from_checkpoint, **options)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        """As usual, with what the run had measured for adaptation before its first step."""
+        written = Path(resume_from_checkpoint) / CONFIG_NAME
+        if written.is_file():
+            adopt_readings(self.model if model is None else model, json.loads(written.read_text(encoding="utf-8")))
+        super()._load_from_checkpoint(resume_from_checkpoint, model)
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         run = Path(self._get_output_dir(trial=trial))

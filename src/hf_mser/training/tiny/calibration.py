@@ -17,12 +17,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
-from ...adaptation import PRIOR_CLIPS, set_domain
-from ...domains import DomainMeter
 from ...emotions import EMOTIONS
 from ...evaluation.metrics import expected_calibration_error
 from ...label_clouds import LabelClouds
 from ...speakers import find_speakers, middles_of, nearest
+from ..adaptable.label_clouds import clouds_of_corpora, move_domain
 from .clips import Clip, emotions_of
 from .connecting import Listener, train_connector
 from .hearing import HeardClips
@@ -79,7 +78,7 @@ def answers_of_held_out_corpora(
         heard = versions[0]
         scores, read = _ask(listener, heard, asked), listener.connector.readings_of(_statistics(heard, asked))
         clouds = clouds_of(listener, heard, clips, others, known)
-        _adapt(listener, heard, own)
+        move_domain(listener.connector, _statistics(heard, own), torch.from_numpy(heard.lengths[own]))
         added = torch.full((len(own), len(EMOTIONS)), UNKNOWN)
         statistics = _statistics(heard, own)
         readings, traits = listener.connector.readings_of(statistics), listener.connector.traits_of(statistics)
@@ -101,17 +100,12 @@ def clouds_of(
     listener: Listener, heard: HeardClips, clips: Sequence[Clip], corpora: Sequence[str], labels: np.ndarray
 ) -> LabelClouds:
     """Where the readings of each label's clips lie, each corpus read after adaptation to it."""
-    connector, before = listener.connector, {name: own.clone() for name, own in listener.connector.domain.items()}
-    corpus, emotion = np.array([clip.corpus for clip in clips]), emotions_of(clips)
-    readings, truth = [], []
-    for name in corpora:
-        own = np.flatnonzero(corpus == name)
-        _adapt(listener, heard, own)
-        labelled = own[emotion[own] >= 0]
-        readings.append(connector.readings_of(_statistics(heard, labelled))[:, labels])
-        truth.append(np.searchsorted(labels, emotion[labelled]))
-        set_domain(connector, before)
-    return LabelClouds.of(torch.cat(readings), torch.from_numpy(np.concatenate(truth)))
+    corpus, emotions = np.array([clip.corpus for clip in clips]), emotions_of(clips)
+    own = np.flatnonzero(np.isin(corpus, list(corpora)))
+    lengths, kinds = torch.from_numpy(heard.lengths[own]), torch.from_numpy(emotions[own])
+    return clouds_of_corpora(
+        listener.connector, _statistics(heard, own), lengths, kinds, corpus[own], torch.from_numpy(labels)
+    )
 
 
 def added_by(clouds: LabelClouds, readings: Tensor, traits: Tensor) -> Tensor:
@@ -178,13 +172,6 @@ def recall(scores: Tensor, truth: Tensor) -> float:
 def _statistics(heard: HeardClips, clips: np.ndarray) -> Tensor:
     rows = torch.from_numpy(clips)
     return torch.stack([heard.means[rows], heard.stds[rows]], 2)
-
-
-def _adapt(listener: Listener, heard: HeardClips, clips: np.ndarray) -> None:
-    """Make what is ordinary for these clips the connector's own."""
-    connector, meter, statistics = listener.connector, DomainMeter(), _statistics(heard, clips)
-    meter.add(statistics, torch.from_numpy(heard.lengths[clips]), connector.voices_of(statistics))
-    set_domain(connector, meter.moved_from(connector.domain, PRIOR_CLIPS))
 
 
 @torch.no_grad()

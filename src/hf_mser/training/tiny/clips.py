@@ -116,21 +116,6 @@ def emotions_of(clips: Sequence[Clip]) -> np.ndarray:
     return np.where(numbers < len(EMOTIONS), numbers, -1)
 
 
-def balanced(corpus: np.ndarray, emotion: np.ndarray, power: float = 0.5) -> np.ndarray:
-    """Each clip's weight: emotions equal within a corpus, a corpus as a power of its size; unlabelled clips 0.
-
-    Example:
-        >>> balanced(np.array(["a", "a", "a"]), np.array([0, 0, 1])).round(2).tolist()
-        [0.25, 0.25, 0.5]
-    """
-    weights = np.zeros(len(corpus))
-    for name in np.unique(corpus[emotion >= 0]):
-        own = (corpus == name) & (emotion >= 0)
-        kinds, number = np.unique(emotion[own], return_counts=True)
-        weights[own] = own.sum() ** power / len(kinds) / number[np.searchsorted(kinds, emotion[own])]
-    return weights / weights.sum()
-
-
 def _mel_filters() -> Tensor:
     global _FILTERS
     if _FILTERS is None:

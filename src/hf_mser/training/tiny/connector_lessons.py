@@ -10,12 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from ...domains import Domain, stacked
-from .clips import Clip, balanced, emotions_of
+from ..adaptable.speaker_traits import speaker_traits
+from ..adaptable.voice_gate import voice_gate
+from ..balance import balanced_weights
+from .clips import Clip, emotions_of
 from .domains import Views, measure
 from .hearing import HeardClips
 from .recipe import ConnectorRecipe
-from .speaker_traits import speaker_traits
-from .voice_gate import voice_gate
 
 LONGEST_FRAMES = 200  # four seconds
 EVERY = 4
@@ -52,7 +53,7 @@ class ConnectorLessons:
         self.emotion = emotions_of(clips)
         taken = np.isin(corpus, list(corpora or np.unique(corpus)))
         self.labelled = np.flatnonzero(taken & (self.emotion >= 0))
-        self.weights = balanced(corpus[self.labelled], self.emotion[self.labelled], recipe.corpus_power)
+        self.weights = balanced_weights(corpus[self.labelled], self.emotion[self.labelled], recipe.corpus_power)
         chosen = np.flatnonzero(taken)
         own = torch.from_numpy(chosen)
         self.place = np.full(len(clips), -1)

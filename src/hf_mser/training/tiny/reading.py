@@ -14,11 +14,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..adaptable.discriminant import linear_discriminant
 from .recipe import ReaderRecipe
 
 WARM_UP = 30
-NEVER = -100.0
-"""What a discriminant answers for an emotion that nobody showed it."""
 
 
 def train_reader(
@@ -49,27 +48,6 @@ def train_reader(
         scale = _spread(reader(rows), emotions) / _spread(discriminant(rows), emotions)
         for own, other in zip(reader.parameters(), discriminant.parameters(), strict=True):
             own.lerp_(scale * other, recipe.discriminant_share)
-    return reader
-
-
-def linear_discriminant(rows: Tensor, emotions: Tensor, kinds: int, ridge: float) -> nn.Linear:
-    """What parts the emotions best if all have one normal shape, which `ridge` (0 to 1) draws to a ball.
-
-    Example:
-        >>> rows, emotions = torch.tensor([[0.0, 1.0], [0.0, 2.0], [3.0, 0.0]]), torch.tensor([0, 0, 1])
-        >>> linear_discriminant(rows, emotions, 2, 0.5)(rows).argmax(1)
-        tensor([0, 0, 1])
-    """
-    heard = torch.tensor([bool((emotions == kind).any()) for kind in range(kinds)])
-    middles = torch.stack(
-        [rows[emotions == kind].mean(0) if known else rows.mean(0) for kind, known in enumerate(heard)]
-    )
-    around = rows - middles[emotions]
-    shape = (1 - ridge) * (around.T @ around) / len(rows)
-    shape.diagonal().add_(ridge * around.square().mean().clamp(min=1e-6))
-    reader = nn.Linear(rows.shape[1], kinds).requires_grad_(False)
-    reader.weight.copy_(torch.linalg.solve(shape, middles.T).T)
-    reader.bias.copy_(torch.where(heard, -0.5 * (reader.weight * middles).sum(1), NEVER))
     return reader
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import MSERError
+from ..adaptable.speaker_traits import TraitsRecipe
 
 
 class TinyRecipeError(MSERError, ValueError):
@@ -63,16 +64,6 @@ class ReaderRecipe:
     discriminant_share: float = 0.5  # of the answers; the rest is the other readers'
     discriminant_ridge: float = 0.8
     discriminant_clips: int = 12_000
-
-
-@dataclass(frozen=True)
-class TraitsRecipe:
-    """What tells speakers apart, for adaptation."""
-
-    traits: int = 32
-    ridge: float = 0.3
-    emotion_weight: float = 30.0  # of what emotions move, beside all else that varies within a speaker
-    fewest_clips: int = 8  # of speakers that count
 
 
 @dataclass(frozen=True)

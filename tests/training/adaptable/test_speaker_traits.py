@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from hf_mser.training.tiny.recipe import TinyRecipeError, TraitsRecipe
-from hf_mser.training.tiny.speaker_traits import speaker_traits
+from hf_mser.training.adaptable.speaker_traits import TraitsError, TraitsRecipe, speaker_traits
 
 WIDTH, SPEAKERS, CLIPS = 5, 6, 40
 VOICE, FEELING = 0, 7  # the statistics that differ from speaker to speaker, and with emotions
@@ -43,7 +42,7 @@ def test_speakers_of_few_clips_do_not_count():
     weights = speaker_traits(TraitsRecipe(traits=8), statistics, corpus, seldom, emotion)
     assert weights.shape == (8, 2 * WIDTH)
     assert weights.abs().sum(1).count_nonzero() == SPEAKERS
-    with pytest.raises(TinyRecipeError, match="0 of them have 50 clips"):
+    with pytest.raises(TraitsError, match="0 of them have 50 clips"):
         speaker_traits(TraitsRecipe(fewest_clips=50), statistics, corpus, speaker, emotion)
 
 
@@ -54,3 +53,33 @@ def test_the_scale_is_that_of_the_statistics():
     one = statistics.flatten(1) @ speaker_traits(recipe, statistics, *rest).T
     other = (1000 * statistics).flatten(1) @ speaker_traits(recipe, 1000 * statistics, *rest).T
     torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-3)
+
+
+def test_of_fewer_clips_than_statistics_the_traits_are_those_of_the_whole_covariance():
+    """The clips span the space that they are found in; what is solved there holds outside, too."""
+    from scipy.linalg import eigh
+
+    random, width, ridge = np.random.default_rng(1), 40, 0.4
+    speaker, emotion = np.repeat(np.arange(4), 12), np.tile([0, 1], 24)
+    values = random.normal(size=(48, width)) + 2 * random.normal(size=(4, width))[speaker]
+    statistics = torch.from_numpy(values).float().view(48, 2, 2, 10).repeat(1, 1, 1, 2)  # 80 columns
+    recipe = TraitsRecipe(traits=3, ridge=ridge, emotion_weight=2.0)
+    found = speaker_traits(recipe, statistics, np.zeros(48), speaker, emotion)
+
+    rows = statistics.flatten(1).double().numpy()
+    rows = (rows - rows.mean(0)) / rows.std(0)
+    middles = np.stack([rows[speaker == number].mean(0) for number in range(4)])
+    within = np.zeros((80, 80))
+    for number in range(4):
+        around = rows[speaker == number] - middles[number]
+        within += around.T @ around / len(around)
+        for kind in (0, 1):
+            mean = around[emotion[speaker == number] == kind].mean(0)
+            within += 2.0 * 0.5 * np.outer(mean, mean)
+    within /= 4
+    within = (1 - ridge) * within + ridge * np.trace(within) / 80 / 1.2 * np.eye(80)
+    _, vectors = eigh(middles.T @ middles, within)
+    expected = vectors[:, -3:].T / statistics.flatten(1).double().numpy().std(0)
+    projected = np.linalg.lstsq(expected.T, found.double().numpy().T, rcond=None)[0]
+    np.testing.assert_allclose(expected.T @ projected, found.T, atol=1e-3)
+    assert np.linalg.matrix_rank(projected) == 3

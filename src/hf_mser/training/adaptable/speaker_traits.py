@@ -6,11 +6,27 @@ groups of emotions out of groups of speakers.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from torch import Tensor
 
-from .recipe import TinyRecipeError, TraitsRecipe
+from ...errors import MSERError
+
+
+class TraitsError(MSERError, ValueError):
+    """Clips in which speakers cannot be told apart."""
+
+
+@dataclass(frozen=True)
+class TraitsRecipe:
+    """The numbers behind them, chosen on corpora left out inside the training corpora."""
+
+    traits: int = 32
+    ridge: float = 0.3
+    emotion_weight: float = 30.0  # of what emotions move, beside all else that varies within a speaker
+    fewest_clips: int = 8  # of speakers that count
 
 
 def speaker_traits(
@@ -39,6 +55,10 @@ def speaker_traits(
     for corpus in np.unique(corpora):
         own = torch.from_numpy(np.flatnonzero(corpora == corpus))
         rows[own] = (rows[own] - rows[own].mean(0)) / rows[own].std(0, correction=0).clamp(min=1e-3)
+    basis = None
+    if len(rows) < rows.shape[1]:  # all that follows happens among the clips' own combinations
+        basis = torch.linalg.qr(rows.T).Q
+        rows = rows @ basis
     middles, deviations = [], []  # the deviations' products add up to what differs within speakers
     for speaker in np.unique(speakers):
         spoken = np.flatnonzero(speakers == speaker)
@@ -52,18 +72,19 @@ def speaker_traits(
             felt = torch.from_numpy(emotions[spoken] == emotion)
             deviations.append((recipe.emotion_weight * felt.float().mean()).sqrt() * around[felt].mean(0)[None])
     if len(middles) < 2:
-        raise TinyRecipeError(
+        raise TraitsError(
             f"Speakers cannot be told apart: {len(middles)} of them have {recipe.fewest_clips} clips. Give each clip's "
-            "speaker in the corpora, or lower connector.traits.fewest_clips."
+            "speaker in the corpora, or lower fewest_clips."
         )
     deviation = torch.cat(deviations)
     within = deviation.T @ deviation / len(middles)
-    size = within.diagonal().mean() / (1 + 0.1 * recipe.emotion_weight)
+    size = within.trace() / len(scale) / (1 + 0.1 * recipe.emotion_weight)
     within = (1 - recipe.ridge) * within + recipe.ridge * size * torch.eye(len(within))
     # Between speakers as far as possible, within them as little: singular vectors, once within is a ball.
     root = torch.linalg.cholesky(within)
     apart = torch.linalg.solve_triangular(root, torch.stack(middles).T, upper=False)
     directions = torch.linalg.svd(apart, full_matrices=False)[0][:, : recipe.traits]
-    weights = (torch.linalg.solve_triangular(root.T, directions, upper=True) / scale[:, None]).T
+    weights = torch.linalg.solve_triangular(root.T, directions, upper=True)
+    weights = ((weights if basis is None else basis @ weights) / scale[:, None]).T
     # Few speakers differ in few ways; what is missing tells nothing.
     return torch.nn.functional.pad(weights, (0, 0, 0, recipe.traits - len(weights)))
