@@ -45,6 +45,8 @@ class SpeechEmotionModel(PreTrainedModel):
     _supports_flex_attn = True
     _supports_attention_backend = True
     _keep_in_fp32_modules_strict: ClassVar[set[str]] = {"connector"}
+    # The encoder ends with the last layer that is read: a checkpoint has more, and they are not missed.
+    _keys_to_ignore_on_load_unexpected: ClassVar[set[str]] = {r"^speech_encoder\."}
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
@@ -53,7 +55,7 @@ class SpeechEmotionModel(PreTrainedModel):
             init.zeros_(module.layer_weights)
             init.normal_(module.query_tokens, std=self.config.initializer_range)
             for name, buffer in module.named_buffers(recurse=False):
-                (init.zeros_ if name.endswith("_mean") else init.ones_)(buffer)
+                (init.ones_ if name.endswith("_std") else init.zeros_)(buffer)
 
     @classmethod
     def _fetch_backbones(cls, config: Any, hub: dict[str, Any]) -> dict[str, torch.Tensor]:
