@@ -24,10 +24,10 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 from hf_mser import MSERForEmotionGeneration
 from hf_mser.backbones import fingerprint
 from hf_mser.emotions import EMOTIONS
+from hf_mser.training.calibration import Calibration
 from hf_mser.training.tiny.assembly import assemble, save
 from hf_mser.training.tiny.calibration import (
     answers_of_held_out_corpora,
-    calibrate,
     calibration_figures,
     clouds_of,
 )
@@ -75,8 +75,8 @@ def main() -> None:
     lessons = (recipe.connector, recipe.decoder, clips, versions, decoder, tokenizer, recipe.prompt, recipe.seed)
     held_out = answers_of_held_out_corpora(*lessons, log.stage("held out"))
     truths = [own.truth for own in held_out]
-    plain = calibrate([own.scores for own in held_out], [own.readings for own in held_out], truths)
-    moved = calibrate([own.adapted for own in held_out], [own.clouds for own in held_out], truths)
+    plain = Calibration.of([own.scores for own in held_out], [own.readings for own in held_out], truths)
+    moved = Calibration.of([own.adapted for own in held_out], [own.clouds for own in held_out], truths)
     figures = calibration_figures(held_out, plain, moved)
     log("calibration", {"as_it_is": asdict(plain), "adapted": asdict(moved), **figures})
     listener = train_connector(*lessons, log.stage("connector"))

@@ -19,8 +19,8 @@ from study_training import PROBE_BATCH, PROBE_DOMAINS, PROBE_STEPS
 from torch import Tensor, nn
 
 from hf_mser.label_clouds import LabelClouds
+from hf_mser.training.adaptable.label_clouds import added_by
 from hf_mser.training.adaptable.speaker_traits import TraitsRecipe, speaker_traits
-from hf_mser.training.tiny.calibration import added_by
 
 READ = (1, 2, 3, 4)
 

@@ -9,13 +9,12 @@ from hypothesis import strategies as st
 from hf_mser.adaptation import adapt_to_frames
 from hf_mser.emotions import EMOTIONS
 from hf_mser.label_clouds import LabelClouds
+from hf_mser.training.calibration import Calibration
 from hf_mser.training.tiny import words
 from hf_mser.training.tiny.assembly import assemble, save
 from hf_mser.training.tiny.calibration import (
-    Calibration,
     HeldOut,
     answers_of_held_out_corpora,
-    calibrate,
     calibration_figures,
     clouds_of,
     recall,
@@ -149,7 +148,7 @@ def test_calibration_finds_what_was_added_and_undoes_what_made_scores_too_sure(s
     generator = torch.Generator().manual_seed(seed)
     scores, added = torch.randn(2, 3000, 7, generator=generator) * 1.5
     truth = torch.multinomial((scores + weight * added).softmax(1), 1, generator=generator)[:, 0]
-    found = calibrate([scores * sharpened], [added * sharpened], [truth])
+    found = Calibration.of([scores * sharpened], [added * sharpened], [truth])
     assert found.weight == pytest.approx(weight, abs=0.11)
     assert found.temperature == pytest.approx(sharpened, rel=0.15)
     answer = HeldOut("a", scores * sharpened, added * sharpened, scores * sharpened, added * sharpened, truth)

@@ -7,28 +7,9 @@ from typing import Any
 import torch
 from transformers import TrainerCallback, set_seed
 
+from .calibration import forget_answers
 from .checkpoints import read_sampler_state
 from .first_hearing import hear_first
-
-
-def forget_answers(model: Any) -> None:
-    """Drop what was fitted to the answers of a checkpoint: it says nothing of the weights that are learned from it.
-
-    Its clouds stay: they are read from the frozen encoder's statistics.
-
-    Example:
-        >>> from hf_mser import load_embedded
-        >>> model, _ = load_embedded()
-        >>> forget_answers(model)
-        >>> model.config.label_weights, model.config.temperature
-        (None, 1.0)
-    """
-    for name in ("label_weights", "label_bias"):
-        if hasattr(model.config, name):
-            setattr(model.config, name, None)
-    model.config.temperature = 1.0
-    if hasattr(model.config, "label_clouds"):
-        model.connector.forget_speakers()
 
 
 class RunStart(TrainerCallback):

@@ -16,7 +16,7 @@ import torch
 from .adapters import add_lora, has_adapters, merge_lora, what_learns
 from .answers import answer_clips, measures_of, parts_of
 from .arguments import MSERTrainingArguments
-from .calibrate import calibrate
+from .calibration import calibrate
 from .collator import EmotionCollator
 from .data import Clips, RecipeData, load_data
 from .estimate import Estimate, estimate

@@ -14,7 +14,7 @@ from ...emotions import EMOTIONS
 from ...label_clouds import LabelClouds
 from ...modeling_mser import MSERForEmotionGeneration
 from ...processing_mser import MSERProcessor
-from .calibration import Calibration
+from ..calibration import Calibration
 from .connecting import Listener, connector_config
 from .distillation import student_config
 from .recipe import TinyRecipe

@@ -14,14 +14,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from ...emotions import EMOTIONS
 from ...evaluation.metrics import expected_calibration_error
 from ...label_clouds import LabelClouds
-from ...speakers import find_speakers, middles_of, nearest
-from ..adaptable.label_clouds import clouds_of_corpora, move_domain
+from ..adaptable.label_clouds import added_by, clouds_of_corpora, move_domain
+from ..calibration import Calibration
 from .clips import Clip, emotions_of
 from .connecting import Listener, train_connector
 from .hearing import HeardClips
@@ -106,44 +105,6 @@ def clouds_of(
     return clouds_of_corpora(
         listener.connector, _statistics(heard, own), lengths, kinds, corpus[own], torch.from_numpy(labels)
     )
-
-
-def added_by(clouds: LabelClouds, readings: Tensor, traits: Tensor) -> Tensor:
-    """What the clouds add to the scores of all clips of a domain, once it is found who speaks: (clips, labels)."""
-    traits = traits.double()
-    speakers = find_speakers(traits)
-    moved = clouds.moved_to(readings, speakers)
-    weights, bias = moved.answers()
-    if moved.offsets is not None and speakers is not None:
-        readings = readings - moved.offsets[nearest(traits, middles_of(traits, speakers))]
-    return (readings.double() @ weights.T + bias).float()
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """A weight of what is added to the scores, and the temperature of their sum."""
-
-    weight: float
-    temperature: float
-
-    def logits(self, scores: Tensor, added: Tensor) -> Tensor:
-        """What a softmax makes probabilities of."""
-        return (scores + self.weight * added) / self.temperature
-
-
-def calibrate(scores: Sequence[Tensor], added: Sequence[Tensor], truths: Sequence[Tensor]) -> Calibration:
-    """Weight and temperature under which the truth is most likely, every corpus counting the same."""
-
-    def surprise(candidate: Calibration) -> float:
-        rows = zip(scores, added, truths, strict=True)
-        return float(np.mean([F.cross_entropy(candidate.logits(own, more), truth) for own, more, truth in rows]))
-
-    candidates = [
-        Calibration(round(float(weight), 3), round(float(temperature), 3))
-        for weight in np.linspace(0, 1, 21)
-        for temperature in np.exp(np.linspace(np.log(0.5), np.log(10), 60))
-    ]
-    return min(candidates, key=surprise)
 
 
 def calibration_figures(answers: Sequence[HeldOut], plain: Calibration, moved: Calibration) -> dict[str, float]:
