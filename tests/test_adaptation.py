@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from hf_mser.adaptation import CLOUDS_PRIOR_CLIPS, AdaptationError, _Sample, adapt, unadapted_afterwards
+from hf_mser.adaptation import AdaptationError, _Sample, adapt, unadapted_afterwards
+from hf_mser.adapted_answers import CLOUDS_PRIOR_CLIPS
 from hf_mser.commands import adapt as command
 from hf_mser.domains import VOICE_CLIPS
 from hf_mser.label_clouds import CAUTION_TOLD, LabelClouds
@@ -106,7 +107,7 @@ def test_what_is_added_to_the_scores_moves_to_where_the_clips_lie(checkpoint):
     model, processor = checkpoint
     sources, config = clips(6), model.config
     before, temperature = torch.tensor(config.label_weights), config.temperature
-    report = adapt(model, processor, sources, sampling_rate=RATE)
+    adapt(model, processor, sources, sampling_rate=RATE, equal_shares=0)
     readings = model.connector.readings_of(statistics_of(model, processor, sources).float())
     clouds = LabelClouds.from_dict(config.label_clouds)
     moved = clouds.moved_to(readings)
@@ -116,8 +117,28 @@ def test_what_is_added_to_the_scores_moves_to_where_the_clips_lie(checkpoint):
     torch.testing.assert_close(torch.tensor(config.label_weights), expected, atol=1e-2, rtol=1e-2)
     torch.testing.assert_close(torch.tensor(config.label_bias), share * bias.float(), atol=2e-2, rtol=1e-2)
     assert config.temperature == pytest.approx((1 - share) * temperature + share * clouds.temperature)
-    shares = moved.log_shares.exp()
-    torch.testing.assert_close(torch.tensor(list(report.label_shares.values())), shares.float(), atol=1e-3, rtol=1e-2)
+
+
+@pytest.mark.parametrize("equal_shares", [0.5, 1.0])
+def test_labels_heard_too_often_after_that_are_moved_towards_equal_shares_as_well(checkpoint, equal_shares):
+    model, processor = checkpoint
+    sources = clips(6)
+    with unadapted_afterwards(model):
+        adapt(model, processor, sources, sampling_rate=RATE, equal_shares=0)
+        features, mask = processor.extract_features(sources)
+        scores = model.score_emotions(features, input_features_mask=mask)
+        shares = (scores / model.config.temperature).softmax(-1).mean(0)
+        expected = -equal_shares * 6 / (6 + 10) * model.config.temperature * (7 * shares).log()
+    report = adapt(model, processor, sources, sampling_rate=RATE, equal_shares=equal_shares)
+    torch.testing.assert_close(torch.tensor(list(report.label_shares.values())), shares, atol=1e-3, rtol=1e-2)
+    after = model.score_emotions(features, input_features_mask=mask)
+    torch.testing.assert_close(after, scores + expected, atol=2e-2, rtol=1e-2)
+
+
+@pytest.mark.parametrize("equal_shares", [-0.1, 1.5, float("nan")])
+def test_shares_are_moved_from_where_they_are_to_equal_ones_and_nowhere_else(checkpoint, equal_shares):
+    with pytest.raises(AdaptationError, match="must be from 0"):
+        adapt(*checkpoint, clips(2), sampling_rate=RATE, equal_shares=equal_shares)
 
 
 def test_speakers_who_are_told_are_met_and_remembered(checkpoint, tmp_path):
@@ -237,9 +258,13 @@ def test_command_adapts_and_reports_bad_files(tmp_path, capsys):
         soundfile.write(folder / f"{number}.wav", samples, RATE)
     assert main(["adapt", str(folder), "--output", str(output)]) == 0
     assert (output / "config.json").is_file()
+    half = json.loads((output / "config.json").read_text())["label_bias"]
     (folder / "bad.wav").write_bytes(b"no audio")
-    assert main(["adapt", str(folder), "--output", str(output)]) == 1
+    assert main(["adapt", str(folder), "--output", str(output), "--equal-shares", "0"]) == 1
     assert "bad.wav" in capsys.readouterr().err
+    assert json.loads((output / "config.json").read_text())["label_bias"] != half
+    assert main(["adapt", str(folder), "--output", str(output), "--equal-shares", "7"]) == 2
+    assert "equal_shares=7.0 must be from 0" in capsys.readouterr().err
     assert command.add_subcommand.__doc__
 
 

@@ -2,37 +2,27 @@
 
 Emotion is heard as a departure from the ordinary. The connector carries the ordinary of its training recordings
 as means and deviations; another language, microphone or room has others, and so have low and high voices. A few dozen
-clips without labels are enough to measure them, no weight changes, and it takes seconds. Then the answers move, too: to
-where the clips of each label lie in this domain (`label_clouds.py`), each speaker's apart (`speakers.py`), or, for a
-checkpoint that keeps no clouds, a label that is heard more often than others goes half-way to the same share (in the
-logarithm).
+clips without labels are enough to measure them, no weight changes, and it takes seconds. Then the answers move, too
+(`adapted_answers.py`): to where the clips of each label lie in this domain, each speaker's apart, and a label that is
+heard more often than others goes half-way to the same share.
 """
 
-import math
 import random
 from collections.abc import Hashable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from itertools import islice, repeat
+from itertools import repeat
 from typing import Any
 
 import torch
 
+from .adapted_answers import EQUAL_SHARES, batches, even_out_labels, move_clouds
 from .audio import iter_windows
 from .domains import Domain, DomainMeter
 from .errors import MSERError
-from .label_clouds import CAUTION_FOUND, CAUTION_TOLD, LabelClouds
-from .speakers import find_speakers, middles_of
 
 PRIOR_CLIPS = 5.0
 """How many clips the checkpoint's own statistics weigh against the new ones, chosen on held-out training corpora."""
-
-EQUAL_SHARES = 0.5
-"""How far the labels' shares are moved towards equal ones, in the logarithm."""
-
-SHARES_PRIOR_CLIPS = 10.0
-CLOUDS_PRIOR_CLIPS = 20.0
-"""How many clips the answers as they are weigh as much as, against what the clouds say."""
 
 SHARES_CLIPS, CLOUDS_CLIPS = 300, 5000
 SAMPLE_BYTES = 256 << 20
@@ -80,6 +70,7 @@ def adapt(
     speakers: Iterable[Hashable] | None = None,
     batch_size: int = 16,
     prior_clips: float = PRIOR_CLIPS,
+    equal_shares: float = EQUAL_SHARES,
 ) -> AdaptationReport:
     """Fit the model's statistics to unlabelled clips of its new domain. The model is changed in place.
 
@@ -94,6 +85,8 @@ def adapt(
         speakers: a name for each clip, of who speaks; without them groups of clips that sound like one person are made.
         batch_size: how many windows the encoder reads at once.
         prior_clips: how many clips the checkpoint's statistics weigh as much as; 0 replaces them outright.
+        equal_shares: how far the labels' shares are moved towards equal ones, in the logarithm: 1 where the clips hold
+            all labels equally often, 0 where most are of one.
 
     Example:
         >>> import numpy as np
@@ -108,13 +101,13 @@ def adapt(
     def heard() -> Iterator[tuple[torch.Tensor, torch.Tensor, list[Hashable]]]:
         nonlocal seconds
         longest = float(model.config.window_seconds)
-        for batch in _batches(_windows(clips, speakers, longest, sampling_rate), batch_size):
+        for batch in batches(_windows(clips, speakers, longest, sampling_rate), batch_size):
             windows, names = zip(*batch, strict=True)
             seconds += sum(window.end - window.start for window in windows)
             features, mask = processor.extract_features([window.samples for window in windows])
             yield (*model.encode_speech(features.to(model.device), mask.to(model.device)), list(names))
 
-    report = adapt_to_frames(model, heard(), prior_clips=prior_clips)
+    report = adapt_to_frames(model, heard(), prior_clips=prior_clips, equal_shares=equal_shares)
     return replace(report, seconds=seconds)
 
 
@@ -124,22 +117,25 @@ def adapt_to_frames(
     heard: Iterable[tuple[Any, ...]],
     *,
     prior_clips: float = PRIOR_CLIPS,
+    equal_shares: float = EQUAL_SHARES,
 ) -> AdaptationReport:
     """`adapt`, to what the encoder made of the clips already.
 
     Args:
         model: as for `adapt`.
         heard: batches of `encode_speech`'s frames, their mask, and, if told, who speaks in each clip.
-        prior_clips: as for `adapt`.
+        prior_clips, equal_shares: as for `adapt`.
     """
     connector = model.connector
+    if not 0 <= equal_shares <= 1:
+        raise AdaptationError(f"equal_shares={equal_shares} must be from 0 (as they are heard) to 1 (all the same).")
     if not connector.domain:
         raise AdaptationError(
             "This model keeps no statistics of its training recordings (normalize_frames=False): none can be adapted."
         )
     has_clouds = bool(getattr(model.config, "label_clouds", None))
     has_labels = hasattr(model, "score_emotions") and bool(model.config.candidate_ids)
-    meter, sample = DomainMeter(), _Sample(CLOUDS_CLIPS if has_clouds else SHARES_CLIPS)
+    meter, read, asked = DomainMeter(), _Sample(CLOUDS_CLIPS), _Sample(SHARES_CLIPS)
     for frames, mask, *told in heard:
         names = told[0] if told else [None] * len(frames)
         if not (has_clouds and connector.tells_speakers) and any(name is not None for name in names):
@@ -154,10 +150,10 @@ def adapt_to_frames(
         meter.add(statistics, lengths.to(statistics), connector.voices_of(statistics))
         if has_clouds:
             for own, name in zip(statistics, names, strict=True):
-                sample.add(own, name)
-        elif has_labels:
+                read.add(own, name)
+        if has_labels:
             for clip, length in enumerate(lengths.tolist()):
-                sample.add(frames[clip, :, : int(length)])
+                asked.add(frames[clip, :, : int(length)])
     count = round(meter.clips)
     if count < MIN_CLIPS:
         raise AdaptationError(
@@ -165,19 +161,17 @@ def adapt_to_frames(
         )
     set_domain(connector, meter.moved_from(connector.domain, prior_clips))
     voices = meter.clips_of_voices.tolist()
-    shares: dict[str, float] = {}
-    met = 0
-    if has_clouds:
-        shares, met = _move_clouds(model, torch.stack(sample.clips), sample.names)
-    elif has_labels:
-        shares = _even_out_labels(model, sample.clips)
+    speakers = move_clouds(model, torch.stack(read.clips), read.names) if has_clouds else 0
+    if has_labels and not has_clouds:
+        model.config.label_bias = None
+    shares = even_out_labels(model, asked.clips, equal_shares) if has_labels else {}
     return AdaptationReport(
         clips=count,
         seconds=0.0,
         weight=count / (count + prior_clips),
         high_voices=voices[1] / sum(voices) if len(voices) > 1 else None,
         label_shares=shares,
-        speakers=met,
+        speakers=speakers,
     )
 
 
@@ -215,50 +209,6 @@ def unadapted_afterwards(model: Any) -> Iterator[None]:
             connector.meet_speakers(*speakers)
 
 
-def _move_clouds(model: Any, statistics: torch.Tensor, names: list[Hashable]) -> tuple[dict[str, float], int]:
-    """Move what is added to the labels' scores to where these clips lie; the labels' shares, and how many speakers."""
-    config, connector, count = model.config, model.connector, len(model.config.labels)
-    connector.forget_speakers()
-    traits = speakers = None
-    told = None not in names
-    if connector.tells_speakers:
-        traits = connector.traits_of(statistics).cpu().double()
-        speakers = _numbered(names) if told else find_speakers(traits)
-    clouds, readings = LabelClouds.from_dict(config.label_clouds), connector.readings_of(statistics).cpu()
-    moved = clouds.moved_to(readings, speakers, CAUTION_TOLD if told else CAUTION_FOUND)
-    if traits is not None and speakers is not None:
-        connector.meet_speakers(middles_of(traits, speakers), moved.offsets)
-    weights, bias = moved.answers()
-    share = len(statistics) / (len(statistics) + CLOUDS_PRIOR_CLIPS)
-    before = torch.tensor(config.label_weights or [[0.0] * count] * count), torch.tensor(config.label_bias or 0.0)
-    config.label_weights = torch.lerp(before[0].double(), weights, share).tolist()
-    config.label_bias = torch.lerp(before[1].double().expand(count), bias, share).tolist()
-    config.temperature += share * (moved.clouds.temperature - config.temperature)
-    return dict(zip(config.labels, moved.log_shares.exp().tolist(), strict=True)), connector.config.num_speakers
-
-
-def _numbered(names: list[Hashable]) -> torch.Tensor:
-    """A number for each name, in the order in which they come."""
-    numbers: dict[Hashable, int] = {}
-    return torch.tensor([numbers.setdefault(name, len(numbers)) for name in names])
-
-
-def _even_out_labels(model: Any, clips: list[torch.Tensor]) -> dict[str, float]:
-    """Set the config's `label_bias` from the labels' shares among these clips, and return the shares."""
-    model.config.label_bias = None
-    heard = torch.zeros(len(model.config.labels), dtype=torch.float64)
-    for batch in _batches(clips, 16):
-        lengths = torch.tensor([clip.shape[1] for clip in batch])
-        frames = torch.nn.utils.rnn.pad_sequence([clip.transpose(0, 1) for clip in batch], batch_first=True)
-        mask = torch.arange(frames.shape[1]) < lengths[:, None]
-        scores = model.score_emotions(speech_frames=frames.transpose(1, 2), speech_frames_mask=mask.to(frames.device))
-        heard += (scores / model.config.temperature).softmax(-1).sum(0).double().cpu()
-    shares = (heard / heard.sum()).tolist()
-    strength = EQUAL_SHARES * len(clips) / (len(clips) + SHARES_PRIOR_CLIPS) * model.config.temperature
-    model.config.label_bias = [-strength * math.log(max(share, 1e-6) * len(shares)) for share in shares]
-    return dict(zip(model.config.labels, shares, strict=True))
-
-
 def _windows(
     clips: Iterable[Any], speakers: Iterable[Hashable] | None, longest: float, sampling_rate: int | None
 ) -> Iterator[tuple[Any, Hashable]]:
@@ -273,12 +223,6 @@ def _windows(
             yield window, name
     if speakers is not None and next(names, _NOBODY) is not _NOBODY:
         raise AdaptationError(f"speakers names more than the {count} clips. Give one for each clip.")
-
-
-def _batches(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
-    iterator = iter(items)
-    while batch := list(islice(iterator, size)):
-        yield batch
 
 
 class _Sample:

@@ -221,13 +221,15 @@ class SpeechEmotionPipeline(ChunkPipeline):
         clips: Iterable[Any],
         sampling_rate: int | None = None,
         speakers: Iterable[Hashable] | None = None,
+        **options: Any,
     ) -> AdaptationReport:
         """Fit the model to unlabelled clips of one's own domain: statistics alone, no training, in seconds.
 
         From a handful to thousands of clips, of all the emotions that the domain has; where it is known who speaks
-        in each, `speakers` helps. `save_pretrained` keeps the result. See [`hf_mser.adaptation.adapt`].
+        in each, `speakers` helps. `save_pretrained` keeps the result. See [`hf_mser.adaptation.adapt`], which takes
+        the options.
         """
-        return adapt(self.model, self.processor, clips, sampling_rate=sampling_rate, speakers=speakers)
+        return adapt(self.model, self.processor, clips, sampling_rate=sampling_rate, speakers=speakers, **options)
 
     def save_pretrained(self, save_directory: Any, **kwargs: Any) -> None:
         """Model and processor; together with the code that the model saves, the folder is complete."""

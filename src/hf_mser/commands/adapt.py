@@ -7,6 +7,7 @@ from itertools import tee
 from pathlib import Path
 from typing import Any
 
+from ..adapted_answers import EQUAL_SHARES
 from ..audio import AudioError, load_audio
 from .inputs import NamedClip, expand
 from .predict import load_pipeline
@@ -21,6 +22,14 @@ def add_subcommand(subparsers: Any) -> None:
     parser.add_argument(
         "--speaker-folders", action="store_true", help="each folder holds the clips of one person, which helps"
     )
+    parser.add_argument(
+        "--equal-shares",
+        type=float,
+        default=EQUAL_SHARES,
+        metavar="X",
+        help="how far emotions are taken to be equally frequent: 1 if they are, 0 if most clips are of one (default: "
+        "%(default)s)",
+    )
     parser.set_defaults(run=run)
 
 
@@ -31,7 +40,8 @@ def run(arguments: argparse.Namespace) -> int:
     unread: list[str] = []
     heard, named = tee(_readable(clips, unread))
     speakers = (str(Path(name).parent) for name, _ in named) if arguments.speaker_folders else None
-    report = pipe.adapt((samples for _, samples in heard), sampling_rate=16_000, speakers=speakers)
+    sounds = (samples for _, samples in heard)
+    report = pipe.adapt(sounds, sampling_rate=16_000, speakers=speakers, equal_shares=arguments.equal_shares)
     pipe.save_pretrained(arguments.output)
     print(
         f"Adapted to {report.clips} clips ({report.seconds:.0f} s); the statistics moved "

@@ -1,0 +1,101 @@
+"""How adaptation moves a model's answers: to the labels' clouds in the new domain, and towards equal shares.
+
+What is read linearly from all clips shows where those of each label lie, and how far each speaker's lie off
+(`label_clouds.py`, `speakers.py`): that is added to the LLM's scores. Of what is answered then, a label that is heard
+more often than others goes half-way to the same share, in the logarithm: shares that are found without a label are
+uncertain, and all emotions are to be recognised alike.
+"""
+
+import math
+from collections.abc import Hashable, Iterable, Iterator
+from itertools import islice
+from typing import Any, TypeVar
+
+import torch
+
+from .label_clouds import CAUTION_FOUND, CAUTION_TOLD, LabelClouds
+from .speakers import find_speakers, middles_of
+
+T = TypeVar("T")
+
+EQUAL_SHARES = 0.5
+"""How far the labels' shares are moved towards equal ones, chosen on corpora left out inside the training corpora."""
+SHARES_PRIOR_CLIPS = 10.0
+CLOUDS_PRIOR_CLIPS = 20.0
+"""How many clips the answers as they are weigh as much as."""
+SMALLEST_SHARE = 1e-6
+
+
+def move_clouds(model: Any, statistics: torch.Tensor, names: list[Hashable]) -> int:
+    """Move what is added to the labels' scores to where clips with these statistics lie; returns how many speak.
+
+    Args:
+        model: a model whose config keeps clouds.
+        statistics: of the clips (clips, layers, 2, width).
+        names: who speaks in each, or `None` for each.
+    """
+    config, connector, count = model.config, model.connector, len(model.config.labels)
+    connector.forget_speakers()
+    traits = speakers = None
+    told = None not in names
+    if connector.tells_speakers:
+        traits = connector.traits_of(statistics).cpu().double()
+        speakers = _numbered(names) if told else find_speakers(traits)
+    clouds, readings = LabelClouds.from_dict(config.label_clouds), connector.readings_of(statistics).cpu()
+    moved = clouds.moved_to(readings, speakers, CAUTION_TOLD if told else CAUTION_FOUND)
+    if traits is not None and speakers is not None:
+        connector.meet_speakers(middles_of(traits, speakers), moved.offsets)
+    weights, bias = moved.answers()
+    share = len(statistics) / (len(statistics) + CLOUDS_PRIOR_CLIPS)
+    before = torch.tensor(config.label_weights or [[0.0] * count] * count), torch.tensor(config.label_bias or 0.0)
+    config.label_weights = torch.lerp(before[0].double(), weights, share).tolist()
+    config.label_bias = torch.lerp(before[1].double().expand(count), bias, share).tolist()
+    config.temperature += share * (moved.clouds.temperature - config.temperature)
+    return int(connector.config.num_speakers)
+
+
+def even_out_labels(model: Any, clips: list[torch.Tensor], equal_shares: float) -> dict[str, float]:
+    """Move the config's `label_bias` so that labels' shares come closer to equal ones; returns them as they were heard.
+
+    Args:
+        model: a model that scores labels.
+        clips: frames (layers, time, width) of each clip.
+        equal_shares: how far, in the logarithm: 0 not at all, 1 all the way.
+    """
+    config = model.config
+    heard = torch.zeros(len(config.labels), dtype=torch.float64)
+    for batch in batches(clips, 16):
+        lengths = torch.tensor([clip.shape[1] for clip in batch])
+        frames = torch.nn.utils.rnn.pad_sequence([clip.transpose(0, 1) for clip in batch], batch_first=True)
+        mask = torch.arange(frames.shape[1]) < lengths[:, None]
+        scores = model.score_emotions(speech_frames=frames.transpose(1, 2), speech_frames_mask=mask.to(frames.device))
+        heard += (scores / config.temperature).softmax(-1).sum(0).double().cpu()
+    shares = (heard / heard.sum()).tolist()
+    strength = equal_shares * len(clips) / (len(clips) + SHARES_PRIOR_CLIPS) * config.temperature
+    before = config.label_bias or [0.0] * len(shares)
+    config.label_bias = [
+        own - strength * math.log(max(share, SMALLEST_SHARE) * len(shares))
+        for own, share in zip(before, shares, strict=True)
+    ]
+    return dict(zip(config.labels, shares, strict=True))
+
+
+def batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """So many items at a time.
+
+    Example:
+        >>> list(batches("abcde", 2))
+        [['a', 'b'], ['c', 'd'], ['e']]
+    """
+    iterator = iter(items)
+    while batch := list(islice(iterator, size)):
+        yield batch
+
+
+def _numbered(names: list[Hashable]) -> torch.Tensor:
+    """A number for each name, in the order in which they come."""
+    numbers: dict[Hashable, int] = {}
+    return torch.tensor([numbers.setdefault(name, len(numbers)) for name in names])
+
+
+__all__ = ["EQUAL_SHARES", "batches", "even_out_labels", "move_clouds"]
