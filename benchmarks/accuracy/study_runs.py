@@ -19,6 +19,7 @@ from study_features import Heard
 from study_training import Backbones, Form, adapted, backbones_of, train
 from transformers.utils import logging
 
+from hf_mser.adapted_answers import towards_equal_shares
 from hf_mser.emotions import EMOTIONS
 from hf_mser.training.tiny.clips import emotions_of
 
@@ -125,18 +126,10 @@ def save_scores(path: Path, kept: dict[str, Any]) -> None:
     os.replace(part, path)
 
 
-def evened(scores: np.ndarray, classes: np.ndarray) -> np.ndarray:
-    """Scores moved half-way to equal shares of the classes, by the clips alone: a prior that needs no label.
-
-    Example:
-        >>> evened(np.log([[0.8, 0.2], [0.8, 0.2]]), np.arange(2)).round(2).tolist()
-        [[-0.11, -0.8], [-0.11, -0.8]]
-    """
-    own = scores[:, classes]
-    shares = np.exp(own - own.max(1, keepdims=True))
-    shares = (shares / shares.sum(1, keepdims=True)).mean(0)
+def evened(scores: np.ndarray, classes: np.ndarray, temperature: float = 1.0) -> np.ndarray:
+    """Scores moved half-way to equal shares of the classes, as the package's adaptation does at its end."""
     moved = scores.copy()
-    moved[:, classes] -= 0.5 * np.log(shares)
+    moved[:, classes] += towards_equal_shares(torch.from_numpy(scores[:, classes]), temperature)[1].numpy()
     return moved
 
 

@@ -6,7 +6,6 @@ more often than others goes half-way to the same share, in the logarithm: shares
 uncertain, and all emotions are to be recognised alike.
 """
 
-import math
 from collections.abc import Hashable, Iterable, Iterator
 from itertools import islice
 from typing import Any, TypeVar
@@ -62,22 +61,33 @@ def even_out_labels(model: Any, clips: list[torch.Tensor], equal_shares: float) 
         clips: frames (layers, time, width) of each clip.
         equal_shares: how far, in the logarithm: 0 not at all, 1 all the way.
     """
-    config = model.config
-    heard = torch.zeros(len(config.labels), dtype=torch.float64)
+    config, said = model.config, []
     for batch in batches(clips, 16):
         lengths = torch.tensor([clip.shape[1] for clip in batch])
         frames = torch.nn.utils.rnn.pad_sequence([clip.transpose(0, 1) for clip in batch], batch_first=True)
         mask = torch.arange(frames.shape[1]) < lengths[:, None]
-        scores = model.score_emotions(speech_frames=frames.transpose(1, 2), speech_frames_mask=mask.to(frames.device))
-        heard += (scores / config.temperature).softmax(-1).sum(0).double().cpu()
-    shares = (heard / heard.sum()).tolist()
-    strength = equal_shares * len(clips) / (len(clips) + SHARES_PRIOR_CLIPS) * config.temperature
-    before = config.label_bias or [0.0] * len(shares)
-    config.label_bias = [
-        own - strength * math.log(max(share, SMALLEST_SHARE) * len(shares))
-        for own, share in zip(before, shares, strict=True)
-    ]
-    return dict(zip(config.labels, shares, strict=True))
+        said.append(
+            model.score_emotions(speech_frames=frames.transpose(1, 2), speech_frames_mask=mask.to(frames.device))
+        )
+    shares, bias = towards_equal_shares(torch.cat(said).cpu(), config.temperature, equal_shares)
+    before = torch.tensor(config.label_bias or 0.0, dtype=torch.float64)
+    config.label_bias = (before + bias).tolist()
+    return dict(zip(config.labels, shares.tolist(), strict=True))
+
+
+def towards_equal_shares(
+    scores: torch.Tensor, temperature: float = 1.0, equal_shares: float = EQUAL_SHARES
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The labels' shares among clips with these scores (clips, labels), and what to add to bring them closer together.
+
+    Example:
+        >>> shares, bias = towards_equal_shares(torch.tensor([[0.8, 0.2]] * 990).log())
+        >>> shares, bias
+        (tensor([0.8000, 0.2000], dtype=torch.float64), tensor([-0.2327,  0.4536], dtype=torch.float64))
+    """
+    shares = (scores.double() / temperature).softmax(-1).mean(0)
+    strength = equal_shares * len(scores) / (len(scores) + SHARES_PRIOR_CLIPS) * temperature
+    return shares, -strength * (shares.clamp(min=SMALLEST_SHARE) * len(shares)).log()
 
 
 def batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
@@ -98,4 +108,4 @@ def _numbered(names: list[Hashable]) -> torch.Tensor:
     return torch.tensor([numbers.setdefault(name, len(numbers)) for name in names])
 
 
-__all__ = ["EQUAL_SHARES", "batches", "even_out_labels", "move_clouds"]
+__all__ = ["EQUAL_SHARES", "batches", "even_out_labels", "move_clouds", "towards_equal_shares"]
