@@ -176,14 +176,14 @@ class Heard:
             self.batches.append((rows, frames.half(), mask))
 
     @torch.no_grad()
-    def scores(self, adapted_to: np.ndarray | None, told: bool = False) -> np.ndarray:
+    def scores(self, adapted_to: np.ndarray | None, told: bool = False, **options: Any) -> np.ndarray:
         """What a softmax makes probabilities of (clips, labels), after adaptation to some of the clips.
 
         The model is told who speaks in these, or finds out; who speaks in the clips that it answers is never told.
         """
         with unadapted_afterwards(self.model):
             if adapted_to is not None:
-                adapt_to_frames(self.model, self._of(adapted_to, told))
+                adapt_to_frames(self.model, self._of(adapted_to, told), **options)
             return self._answers()
 
     def _answers(self) -> np.ndarray:
