@@ -43,20 +43,16 @@ def hear_first(trainer: Any) -> None:
     connector, config, args = getattr(trainer.model, "connector", None), trainer.model.config, trainer.args
     if connector is None or not connector.domain or not trainer.encodes_ahead():
         return
-    wanted = 0
-    if args.standardize_clips and not is_standardized(connector):
-        wanted = args.standardize_clips
-    adaptable = hasattr(config, "label_clouds") and connector.config.num_statistics_tokens
-    if args.adaptation_clips and adaptable and config.label_clouds is None:
-        wanted = max(wanted, args.adaptation_clips)
-    else:
-        adaptable = False
+    is_new = args.standardize_clips > 0 and not is_standardized(connector)
+    can_adapt = hasattr(config, "label_clouds") and connector.config.num_statistics_tokens > 0
+    lacks_clouds = args.adaptation_clips > 0 and can_adapt and config.label_clouds is None
+    wanted = max(args.standardize_clips * is_new, args.adaptation_clips * lacks_clouds)
     if not wanted:
         return
     clips = _hear(trainer, connector, wanted)
-    if args.standardize_clips and not is_standardized(connector):
+    if is_new:
         set_domain(connector, clips.domain())
-    if adaptable:
+    if lacks_clouds:
         clouds = make_adaptable(connector, clips, len(config.labels))
         config.label_clouds = None if clouds is None else clouds.to_dict()
 

@@ -59,6 +59,7 @@ def train_recipe(recipe: Recipe, *, dry_run: bool = False) -> dict[str, Any]:
     trainer = build_trainer(recipe, args, data)
     shown = Clips((data.validation.rows or data.train.rows)[:MOST_EMBEDDINGS])
     if not recipe.resume:
+        hear_first(trainer)
         _plot_embeddings(trainer, folder, shown, "before")
     trainer.train(resume_from_checkpoint=recipe.resume)
     _plot_embeddings(trainer, folder, shown, "after")
@@ -221,7 +222,6 @@ def embed_clips(trainer: MSERTrainer, clips: Sequence[Any]) -> np.ndarray:
 def _plot_embeddings(trainer: MSERTrainer, folder: RunFolder, clips: Clips, name: str) -> None:
     if trainer.args.world_size > 1 or len(clips) < 5:
         return
-    hear_first(trainer)
     folder.plot_embeddings(embed_clips(trainer, clips), clips, name)
 
 
