@@ -9,25 +9,25 @@ from torch import nn
 from transformers.cache_utils import Cache
 from transformers.generation import GenerationConfig, GenerationMixin
 from transformers.modeling_layers import GradientCheckpointingLayer
-from transformers.modeling_outputs import ModelOutput
+from transformers.modeling_outputs import CausalLMOutputWithPast
 from transformers.models.auto import AutoModelForCausalLM
 
 from .configuration_mser import MSERConfig, SpeechLengthError
 from .connector import ConnectorOutput, EmotionQFormer
 from .pretrained_mser import BACKBONES, MSERPreTrainedModel
 from .pretrained_speech import MSERModelError
-from .scoring import log_likelihoods
+from .scoring import CACHE, log_likelihoods
 from .speech_encoder import TrueLengthWhisperEncoder
 
 
 @dataclass
-class MSEROutput(ModelOutput):
-    """What [`MSERForEmotionGeneration`] returns.
+class MSEROutput(CausalLMOutputWithPast):
+    """What [`MSERForEmotionGeneration`] returns: the LLM's output, and what was heard.
 
     Args:
         loss (`torch.Tensor`, *optional*): Cross-entropy of the answer, if `labels` were given.
         logits (`torch.Tensor`): Scores of the next token. While training they cover the answer alone.
-        past_key_values (`Cache`, *optional*): The LLM's cache.
+        cache (`Cache`, *optional*): The LLM's cache; `past_key_values` before Transformers 5.24.
         hidden_states, attentions (*optional*): The LLM's, on request.
         speech_embeds (`torch.Tensor` of shape `(batch, embedding_size)`, *optional*): Embeddings of length 1.
         speech_tokens (`torch.Tensor` of shape `(batch, num_speech_tokens, text width)`, *optional*):
@@ -35,11 +35,6 @@ class MSEROutput(ModelOutput):
         speech_readings (`torch.Tensor` of shape `(batch, labels)`, *optional*): The connector's linear readings.
     """
 
-    loss: torch.Tensor | None = None
-    logits: torch.Tensor | None = None
-    past_key_values: Cache | None = None
-    hidden_states: tuple[torch.Tensor, ...] | None = None
-    attentions: tuple[torch.Tensor, ...] | None = None
     speech_embeds: torch.Tensor | None = None
     speech_tokens: torch.Tensor | None = None
     speech_readings: torch.Tensor | None = None
@@ -175,6 +170,7 @@ class MSERForEmotionGeneration(MSERPreTrainedModel, GenerationMixin):
         attention_mask: torch.Tensor | None = None,
         position_ids: torch.Tensor | None = None,
         past_key_values: Cache | None = None,
+        cache: Cache | None = None,
         inputs_embeds: torch.Tensor | None = None,
         labels: torch.Tensor | None = None,
         use_cache: bool | None = None,
@@ -192,6 +188,7 @@ class MSERForEmotionGeneration(MSERPreTrainedModel, GenerationMixin):
             input_features_mask (`torch.Tensor` of shape `(batch, time)`, *optional*): 1 where they are real.
             input_ids (`torch.Tensor` of shape `(batch, length)`, *optional*):
                 Prompt (and answer) with one placeholder per speech token; the config's prompt by default.
+            past_key_values, cache (`Cache`, *optional*): The LLM's cache, by its old or its new name.
             labels (`torch.Tensor` of shape `(batch, length)`, *optional*): The answer's ids, -100 elsewhere.
             speech_frames, speech_frames_mask (*optional*): The result of `encode_speech`, instead of features.
             speech_tokens (*optional*): The result of `connect_speech`, instead of both.
@@ -214,9 +211,9 @@ class MSERForEmotionGeneration(MSERPreTrainedModel, GenerationMixin):
             inputs_embeds=inputs_embeds,
             attention_mask=attention_mask,
             position_ids=position_ids,
-            past_key_values=past_key_values,
             use_cache=use_cache,
             logits_to_keep=logits_to_keep,
+            **{CACHE: past_key_values if cache is None else cache},
             **kwargs,
         )
         loss = None
@@ -230,12 +227,12 @@ class MSERForEmotionGeneration(MSERPreTrainedModel, GenerationMixin):
         output = MSEROutput(
             loss=loss,
             logits=outputs.logits,
-            past_key_values=outputs.past_key_values,
             hidden_states=outputs.hidden_states,
             attentions=outputs.attentions,
             speech_embeds=None if speech is None else speech.speech_embeds,
             speech_tokens=speech_tokens,
             speech_readings=None if speech is None else speech.readings,
+            **{CACHE: getattr(outputs, CACHE)},
         )
         return output if return_dict is not False else output.to_tuple()
 

@@ -5,14 +5,18 @@ masks each from the others. `row_log_likelihoods` repeats the cached prefix, one
 mask cannot say that: for attention kernels that take none, and for layers that forget or slide.
 """
 
+from dataclasses import fields
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 import torch
 from transformers.cache_utils import Cache, DynamicCache
+from transformers.modeling_outputs import CausalLMOutputWithPast
 from transformers.modeling_utils import PreTrainedModel
 
 TREE_ATTENTION = ("eager", "sdpa")
+CACHE = "cache" if "cache" in {field.name for field in fields(CausalLMOutputWithPast)} else "past_key_values"
+"""What Transformers calls the cache of an LLM: the name has changed in 5.24."""
 
 
 def log_likelihoods(
@@ -66,9 +70,9 @@ def tree_log_likelihoods(
         inputs_embeds=torch.cat([prefix, leaves.expand(batch, -1, -1)], dim=1),
         attention_mask=mask.expand(batch, 1, -1, -1),
         position_ids=tree.position_ids.expand(batch, -1),
-        past_key_values=cache,
         use_cache=cache is not None,
         logits_to_keep=_last(len(tree.read) + 1, length + len(tree.read), prefix.device),
+        **{CACHE: cache},
     ).logits.float()
     # Picked first, normalised afterwards: the vocabulary is large.
     steps = logits[:, tree.predicted_at, tree.predicted] - logits.logsumexp(-1)[:, tree.predicted_at]
@@ -81,21 +85,21 @@ def row_log_likelihoods(
     """The cached prefix repeated for each candidate: needs no custom mask, costs memory."""
     batch = prefix.shape[0]
     last = _last(1, prefix.shape[1], prefix.device)
-    outputs = text_model(inputs_embeds=prefix, past_key_values=cache, use_cache=True, logits_to_keep=last)
+    outputs = text_model(inputs_embeds=prefix, use_cache=True, logits_to_keep=last, **{CACHE: cache})
     first = outputs.logits.float().log_softmax(-1)  # (batch, 1, vocabulary)
     longest = max(len(ids) for ids in candidates)
     if longest == 1:
         return first[:, 0, [ids[0] for ids in candidates]]
-    cache = outputs.past_key_values
+    cache = getattr(outputs, CACHE)
     past = cache.get_seq_length()
     _repeat(cache, batch, len(candidates))
     # Shorter answers are filled up on the right, where causal attention keeps the filling from being seen.
     rows = torch.tensor([ids[:-1] + [0] * (longest - len(ids)) for ids in candidates], device=prefix.device)
     logits = text_model(
         input_ids=rows.repeat(batch, 1),
-        past_key_values=cache,
         position_ids=torch.arange(past, past + longest - 1, device=prefix.device).expand(batch * len(candidates), -1),
         use_cache=True,
+        **{CACHE: cache},
     ).logits.float()
     rest = logits.log_softmax(-1).view(batch, len(candidates), longest - 1, -1)
     return torch.stack(
@@ -110,7 +114,7 @@ def row_log_likelihoods(
 def _prefill(text_model: PreTrainedModel, embeds: torch.Tensor) -> Any:
     cache = DynamicCache(config=text_model.config)
     nothing = _last(0, embeds.shape[1], embeds.device)
-    text_model(inputs_embeds=embeds, past_key_values=cache, use_cache=True, logits_to_keep=nothing)
+    text_model(inputs_embeds=embeds, use_cache=True, logits_to_keep=nothing, **{CACHE: cache})
     return cache
 
 
