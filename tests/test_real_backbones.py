@@ -7,6 +7,7 @@ from transformers.models.whisper.modeling_whisper import WhisperModel
 from hf_mser import EMOTIONS, MSERForEmotionGeneration, MSERProcessor, load_audio, load_corpus
 from hf_mser.adaptation import set_domain
 from hf_mser.audio import SAMPLING_RATE
+from hf_mser.connector import statistics_of
 from hf_mser.domains import DomainMeter
 
 CLIPS = 32
@@ -60,10 +61,9 @@ def test_it_learns_clips_by_heart_and_says_their_emotion(model, clips):
         frames, mask = model.encode_speech(inputs.pop("input_features"), inputs.pop("input_features_mask"))
     mask = torch.ones(frames.shape[0], frames.shape[2]) if mask is None else mask
     speech = {"speech_frames": frames, "speech_frames_mask": mask}
-    meter, connector = DomainMeter(), model.connector
-    normalised = torch.nn.functional.layer_norm(frames, frames.shape[-1:])
-    meter.add(connector.pool_statistics(normalised, mask), mask.sum(1))
-    set_domain(connector, meter.domain())
+    meter = DomainMeter()
+    meter.add(statistics_of(frames, mask), mask.sum(1))
+    set_domain(model.connector, meter.domain())
 
     model.train()
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]

@@ -25,8 +25,6 @@ import torch
 from zero_shot import Heard, recall
 
 from hf_mser import MSERForEmotionGeneration, MSERProcessor
-from hf_mser.audio import SAMPLING_RATE, load_audio
-from hf_mser.corpora import load_corpus
 from hf_mser.evaluation.files import write_json, write_text
 
 KINDS = ("as it is", "adapted without clouds", "adapted", "told who speaks")
@@ -50,12 +48,9 @@ def main() -> None:
 
 def measure(model: Any, processor: Any, folder: Path) -> dict[str, float]:
     """The four figures of one corpus."""
-    rows = list(load_corpus(folder))
-    emotion = np.array([-1 if row["emotion"] is None else int(row["emotion"]) for row in rows])
-    longest = int(model.config.window_seconds * SAMPLING_RATE)
-    speakers = np.array([str(row["speaker"]) for row in rows])
-    heard = Heard(model, processor, [load_audio(row["audio"])[:longest] for row in rows], speakers)
-    labelled, everything = np.flatnonzero(emotion >= 0), np.arange(len(rows))
+    heard = Heard(model, processor, folder)
+    emotion = heard.emotion
+    labelled, everything = np.flatnonzero(emotion >= 0), np.arange(len(emotion))
     clouds, model.config.label_clouds = model.config.label_clouds, None
     without = heard.scores(everything)
     model.config.label_clouds = clouds

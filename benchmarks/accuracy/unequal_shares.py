@@ -19,8 +19,6 @@ import torch
 from zero_shot import Heard, recall
 
 from hf_mser import MSERForEmotionGeneration, MSERProcessor
-from hf_mser.audio import SAMPLING_RATE, load_audio
-from hf_mser.corpora import load_corpus
 from hf_mser.evaluation.files import write_json, write_text
 from hf_mser.registration import EMBEDDED_CHECKPOINT
 
@@ -42,16 +40,13 @@ def main() -> None:
     processor = MSERProcessor.from_pretrained(arguments.model)
     figures: dict[str, dict[str, list[Any]]] = {case: {str(share): [] for share in SHARES} for case in CASES}
     for folder in arguments.corpora:
-        rows = [row for row in load_corpus(folder) if row["emotion"] is not None]
-        longest = int(model.config.window_seconds * SAMPLING_RATE)
-        samples = [load_audio(row["audio"])[:longest] for row in rows]
-        heard = Heard(model, processor, samples, np.array([str(row["speaker"]) for row in rows]))
-        truth = np.array([int(row["emotion"]) for row in rows])
+        heard = Heard(model, processor, folder)
+        truth = heard.emotion
         for case, ratio in CASES.items():
             for draw in range(DRAWS if ratio != 1 else 1):
                 clips = drawn(truth, ratio, np.random.default_rng(draw))
                 for share in SHARES:
-                    own = np.unique(truth)
+                    own = np.unique(truth[truth >= 0])
                     answer = own[heard.scores(clips, equal_shares=share)[clips][:, own].argmax(1)]
                     right = 100 * float((answer == truth[clips]).mean())
                     figures[case][str(share)].append([folder.name, recall(answer, truth[clips]), right])
@@ -62,9 +57,9 @@ def main() -> None:
 
 def drawn(truth: np.ndarray, ratio: float | None, random: np.random.Generator) -> np.ndarray:
     """Clips of every label: the most frequent of them `ratio` times as often as the rarest, or mostly neutral ones."""
-    labels = np.unique(truth)
+    labels = np.unique(truth[truth >= 0])
     if ratio == 1:
-        return np.arange(len(truth))
+        return np.flatnonzero(truth >= 0)
     wanted = np.full(len(labels), (1 - NEUTRAL_SHARE) / (len(labels) - 1))
     wanted[labels == NEUTRAL] = NEUTRAL_SHARE
     if ratio is not None:

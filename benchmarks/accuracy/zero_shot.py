@@ -106,11 +106,8 @@ def _cell(figures: dict[str, Any]) -> str:
 
 def measure_corpus(model: Any, processor: Any, folder: Path) -> dict[str, Any]:
     """All figures of one corpus."""
-    rows = list(load_corpus(folder))
-    longest = int(model.config.window_seconds * SAMPLING_RATE)
-    voices = np.array([str(row["speaker"]) for row in rows])
-    heard = Heard(model, processor, [load_audio(row["audio"])[:longest] for row in rows], voices)
-    emotion = np.array([-1 if row["emotion"] is None else int(row["emotion"]) for row in rows])
+    heard = Heard(model, processor, folder)
+    emotion, voices = heard.emotion, heard.voices
     labelled = np.flatnonzero(emotion >= 0)
     truth, own = emotion[labelled], np.unique(emotion[labelled])
 
@@ -122,12 +119,12 @@ def measure_corpus(model: Any, processor: Any, folder: Path) -> dict[str, Any]:
             "interval_95": interval(chosen, truth, voices[labelled]),
         }
 
-    everything = np.arange(len(rows))
+    everything = np.arange(len(emotion))
     plain, after, told = heard.scores(None), heard.scores(everything), heard.scores(everything, told=True)
     random = np.random.default_rng(0)
     few = {}
     for count in HANDFULS:
-        draws = [random.choice(everything, min(count, len(rows)), replace=False) for _ in range(DRAWS)]
+        draws = [random.choice(everything, min(count, len(emotion)), replace=False) for _ in range(DRAWS)]
         few[str(count)] = round(float(np.mean([figures(heard.scores(draw))["own_classes"] for draw in draws])), 1)
     sureness = {
         name: confidence_figures(scores[labelled], truth)
@@ -160,11 +157,19 @@ def confidence_figures(logits: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
 
 
 class Heard:
-    """What the encoder made of all clips: the same before and after adaptation, so it is computed once."""
+    """What the encoder made of a corpus' clips: the same before and after adaptation, so it is computed once.
+
+    `emotion` holds their labels' numbers, -1 where there is none, and `voices` who speaks.
+    """
 
     @torch.no_grad()
-    def __init__(self, model: Any, processor: Any, samples: list[np.ndarray], voices: np.ndarray) -> None:
-        self.model, self.voices = model, voices
+    def __init__(self, model: Any, processor: Any, corpus: Path) -> None:
+        clips = list(load_corpus(corpus))
+        self.model = model
+        self.emotion = np.array([-1 if clip["emotion"] is None else int(clip["emotion"]) for clip in clips])
+        self.voices = np.array([str(clip["speaker"]) for clip in clips])
+        longest = int(model.config.window_seconds * SAMPLING_RATE)
+        samples = [load_audio(clip["audio"])[:longest] for clip in clips]
         self.batches = []
         order = sorted(range(len(samples)), key=lambda number: len(samples[number]))
         for start in range(0, len(order), 32):

@@ -16,8 +16,10 @@ from typing import Any
 
 import torch
 
-from .adapted_answers import EQUAL_SHARES, batches, even_out_labels, move_clouds
+from .adapted_answers import EQUAL_SHARES, even_out_labels, move_clouds
 from .audio import iter_windows
+from .batching import batches
+from .connector import statistics_of
 from .domains import Domain, DomainMeter
 from .errors import MSERError
 
@@ -145,7 +147,7 @@ def adapt_to_frames(
             )
         if hasattr(model, "adapt_frames"):
             frames = model.adapt_frames(frames, mask)
-        statistics = connector.pool_statistics(torch.nn.functional.layer_norm(frames.float(), frames.shape[-1:]), mask)
+        statistics = statistics_of(frames, mask)
         lengths = torch.full((len(frames),), frames.shape[2]) if mask is None else mask.sum(1)
         meter.add(statistics, lengths.to(statistics), connector.voices_of(statistics))
         if has_clouds:

@@ -6,16 +6,14 @@ more often than others goes half-way to the same share, in the logarithm: shares
 uncertain, and all emotions are to be recognised alike.
 """
 
-from collections.abc import Hashable, Iterable, Iterator
-from itertools import islice
-from typing import Any, TypeVar
+from collections.abc import Hashable
+from typing import Any
 
 import torch
 
+from .batching import batches
 from .label_clouds import CAUTION_FOUND, CAUTION_TOLD, LabelClouds
 from .speakers import find_speakers, middles_of
-
-T = TypeVar("T")
 
 EQUAL_SHARES = 0.5
 """How far the labels' shares are moved towards equal ones, chosen on corpora left out inside the training corpora."""
@@ -90,22 +88,10 @@ def towards_equal_shares(
     return shares, -strength * (shares.clamp(min=SMALLEST_SHARE) * len(shares)).log()
 
 
-def batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    """So many items at a time.
-
-    Example:
-        >>> list(batches("abcde", 2))
-        [['a', 'b'], ['c', 'd'], ['e']]
-    """
-    iterator = iter(items)
-    while batch := list(islice(iterator, size)):
-        yield batch
-
-
 def _numbered(names: list[Hashable]) -> torch.Tensor:
     """A number for each name, in the order in which they come."""
     numbers: dict[Hashable, int] = {}
     return torch.tensor([numbers.setdefault(name, len(numbers)) for name in names])
 
 
-__all__ = ["EQUAL_SHARES", "batches", "even_out_labels", "move_clouds", "towards_equal_shares"]
+__all__ = ["EQUAL_SHARES", "even_out_labels", "move_clouds", "towards_equal_shares"]

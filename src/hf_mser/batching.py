@@ -9,6 +9,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -93,6 +94,18 @@ def run_ahead(batches: Iterable[T], run: Callable[[T], R], threads: int) -> Iter
             for future in pending:
                 future.cancel()
     waiting.raise_failure()
+
+
+def batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """So many items at a time.
+
+    Example:
+        >>> list(batches("abcde", 2))
+        [['a', 'b'], ['c', 'd'], ['e']]
+    """
+    iterator = iter(items)
+    while batch := list(islice(iterator, size)):
+        yield batch
 
 
 def alike_batches(

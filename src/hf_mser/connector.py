@@ -265,6 +265,11 @@ def pool_statistics(frames: torch.Tensor, mask: torch.Tensor | None) -> torch.Te
     return torch.cat([mean, (variance + 1e-5).sqrt()], dim=2)
 
 
+def statistics_of(frames: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+    """The same of frames as an encoder gives them: each layer is normalised first, as the connectors do."""
+    return pool_statistics(nn.functional.layer_norm(frames.float(), frames.shape[-1:]), mask)
+
+
 def pieces(frames: torch.Tensor) -> list[slice]:
     """How to cut a batch whose frames are read several times: whole, but clip by clip on a CPU.
 

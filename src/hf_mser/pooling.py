@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from .configuration_classification import MSERClassificationConfig
-from .connector import ConnectorOutput, mix_layers, pool_statistics
+from .connector import ConnectorOutput, mix_layers
 
 
 def merge_frames(
@@ -86,10 +86,6 @@ class SpeechPooling(nn.Module):
     def voices_of(self, statistics: torch.Tensor) -> torch.Tensor:
         """All clips have the same voice here: ones (batch, 1)."""
         return statistics.new_ones(len(statistics), 1)
-
-    def pool_statistics(self, frames: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
-        """Mean and deviation over time of each normalised layer: (batch, layers, 2, width)."""
-        return pool_statistics(frames, mask)
 
     def _mixed(self, frames: torch.Tensor, domain: dict[str, Any]) -> torch.Tensor:
         if not self.normalizes:

@@ -88,7 +88,7 @@ def test_the_clouds_weight_and_temperature_are_those_of_adapted_answers(trainer)
         for corpus in (0, 1):
             own = Clips([rows[place] for place in range(corpus, len(rows), 2)])
             with unadapted_afterwards(model):
-                adapt_to_frames(model, (heard[1:3] for heard in trainer.frozen_frames(iter(30 * own.rows))))
+                adapt_to_frames(model, (heard[1:3] for heard in trainer.frozen_frames(30 * own.rows)))
                 scores = torch.from_numpy(trainer.predict(own).predictions) / model.config.temperature
             losses.append(float(F.cross_entropy(scores, truth[corpus::2])))
         return float(np.mean(losses))

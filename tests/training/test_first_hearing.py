@@ -165,6 +165,6 @@ def test_no_more_is_heard_than_memory_holds(make_model, clips, tmp_path, monkeyp
     model, processor = make_model()
     args = arguments(tmp_path, max_steps=1, per_device_eval_batch_size=24)
     trainer = MSERTrainer(model, args, train_dataset=clips, processing_class=processor)
-    heard = first_hearing._hear(trainer, model.connector, 4000)
+    heard = first_hearing._hear(trainer, 4000)
     assert len(heard.statistics) == len(heard.corpora) == len(heard.genders) == 24
     assert set(np.unique(heard.speakers)) <= {f"s{number}" for number in range(5)}

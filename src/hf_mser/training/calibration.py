@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ..connector import statistics_of
 from ..label_clouds import LabelClouds
 from .adaptable.label_clouds import added_by, at_home_in
 from .data import Clips
@@ -121,10 +122,9 @@ class _Heard(NamedTuple):
 @torch.no_grad()
 def _ask(trainer: Any, clips: Clips) -> _Heard:
     model, answers = trainer.model.eval(), []
-    for _, frames, mask, _ in trainer.frozen_frames(iter(clips)):
-        normalised = torch.nn.functional.layer_norm(frames.float(), frames.shape[-1:])
+    for _, frames, mask, _ in trainer.frozen_frames(clips):
         with trainer.accelerator.autocast():
             speech = model.connect_speech(speech_frames=frames, speech_frames_mask=mask)
             scores = model.score_emotions(speech_tokens=speech.speech_tokens)
-        answers.append((model.connector.pool_statistics(normalised, mask), mask.sum(1), scores.float().cpu()))
+        answers.append((statistics_of(frames, mask), mask.sum(1), scores.float().cpu()))
     return _Heard(*(torch.cat(column) for column in zip(*answers, strict=True)))

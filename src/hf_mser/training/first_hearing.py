@@ -5,7 +5,7 @@ Both depend on the frozen encoder alone, so that they are measured once and hold
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from ..adaptation import set_domain
+from ..connector import statistics_of
 from .adaptable.measuring import UNKNOWN, TrainingClips, make_adaptable
 from .balance import identity
 
@@ -49,7 +50,7 @@ def hear_first(trainer: Any) -> None:
     wanted = max(args.standardize_clips * is_new, args.adaptation_clips * lacks_clouds)
     if not wanted:
         return
-    clips = _hear(trainer, connector, wanted)
+    clips = _hear(trainer, wanted)
     if is_new:
         set_domain(connector, clips.domain())
     if lacks_clouds:
@@ -68,12 +69,11 @@ def adopt_readings(model: Any, config: Mapping[str, Any]) -> None:
         model.connector.make_room_for_readings(readings, traits)
 
 
-def _hear(trainer: Any, connector: Any, wanted: int) -> TrainingClips:
+def _hear(trainer: Any, wanted: int) -> TrainingClips:
     """Training clips drawn by the run's seed; of a data set that only streams, its first."""
     statistics, lengths, emotions, known = [], [], [], []
     for rows, frames, mask, numbers in trainer.frozen_frames(_drawn(trainer, wanted)):
-        normalised = torch.nn.functional.layer_norm(frames.float(), frames.shape[-1:])  # as the connector does
-        statistics.append(connector.pool_statistics(normalised, mask))
+        statistics.append(statistics_of(frames, mask))
         lengths.append(mask.sum(1))
         emotions.append(numbers.cpu())
         known += [(str(row.get("corpus")), identity(row, "speaker") or UNKNOWN, row.get("gender")) for row in rows]
@@ -91,7 +91,7 @@ def _hear(trainer: Any, connector: Any, wanted: int) -> TrainingClips:
     )
 
 
-def _drawn(trainer: Any, wanted: int) -> Iterator[Any]:
+def _drawn(trainer: Any, wanted: int) -> Iterable[Any]:
     dataset = trainer.train_dataset
     if not hasattr(dataset, "__len__"):
         return islice(dataset, wanted)

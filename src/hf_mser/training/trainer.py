@@ -10,14 +10,14 @@ from __future__ import annotations
 import contextlib
 import inspect
 import math
-from collections.abc import Callable, Iterator, Mapping
-from itertools import islice
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from ..batching import batches
 from ..objectives import Objective, build
 from .adapters import counted_as_adapter
 from .arguments import MSERTrainingArguments, TrainingArgumentsError
@@ -202,11 +202,11 @@ class MSERTrainer(TrainerCheckpoints):
         sharded = self.is_fsdp_enabled or self.is_deepspeed_enabled
         return not sharded and getattr(self.model, "frames_are_frozen", False)
 
-    def frozen_frames(self, rows: Iterator[Any]) -> Iterator[tuple[list[Any], Tensor, Tensor, Tensor]]:
+    def frozen_frames(self, rows: Iterable[Any]) -> Iterator[tuple[list[Any], Tensor, Tensor, Tensor]]:
         """Batches of rows, as for evaluation, with their frames, mask and class ids."""
         with self._for_evaluation():
             collate = self.data_collator
-        while own := list(islice(rows, self.args.eval_batch_size)):
+        for own in batches(rows, self.args.eval_batch_size):
             prepared = self._prepare_inputs(collate(own))
             frames, mask = prepared["speech_frames"], prepared["speech_frames_mask"]
             if hasattr(self.model, "adapt_frames"):
