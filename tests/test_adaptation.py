@@ -103,6 +103,39 @@ def test_labels_heard_too_often_are_moved_half_way_to_equal_shares(checkpoint):
     torch.testing.assert_close(some, plain[:, [4, 1]] + torch.tensor([bias[4], bias[1]]), atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.parametrize("clouds", [True, False])
+def test_labels_that_do_not_occur_are_ruled_out_and_take_no_clips(checkpoint, clouds):
+    model, processor = checkpoint
+    if not clouds:
+        model.config.label_clouds = None
+    sources, occur = clips(6), ["angry", "neutral", "sad"]
+    labels, before = model.config.labels, torch.tensor(model.config.label_weights)
+    places = [labels.index(label) for label in occur]
+    report = adapt(model, processor, sources, sampling_rate=RATE, labels=occur)
+    assert sum(report.label_shares.values()) == pytest.approx(1)
+    assert {label for label, share in report.label_shares.items() if share} == set(occur)
+    features, mask = processor.extract_features(sources)
+    scores = model.score_emotions(features, input_features_mask=mask) / model.config.temperature
+    assert float(scores.softmax(1)[:, places].sum(1).min()) > 1 - 1e-6
+    if clouds:
+        readings = model.connector.readings_of(statistics_of(model, processor, sources).float())
+        moved = LabelClouds.from_dict(model.config.label_clouds).moved_to(readings, labels=places)
+        expected = torch.lerp(before, moved.answers()[0].float(), 6 / (6 + CLOUDS_PRIOR_CLIPS))
+        torch.testing.assert_close(torch.tensor(model.config.label_weights), expected, atol=1e-2, rtol=1e-2)
+    else:
+        assert model.config.label_weights == before.tolist()
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"), [(["angry", "bored"], "'bored' is none of"), (["angry"], "two at least"), ([], "two at")]
+)
+def test_labels_that_occur_are_the_models_own_and_several(checkpoint, labels, message):
+    before = json.dumps(checkpoint[0].config.to_dict())
+    with pytest.raises(AdaptationError, match=message):
+        adapt(*checkpoint, clips(3), sampling_rate=RATE, labels=labels)
+    assert json.dumps(checkpoint[0].config.to_dict()) == before
+
+
 def test_what_is_added_to_the_scores_moves_to_where_the_clips_lie(checkpoint):
     model, processor = checkpoint
     sources, config = clips(6), model.config

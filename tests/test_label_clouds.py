@@ -18,6 +18,7 @@ from hf_mser.label_clouds import (
     PRIOR_CLIPS_OF_SPEAKER,
     ROUNDS,
     SHARPNESS,
+    SMALLEST_SHARE,
     LabelClouds,
 )
 from hf_mser.pretrained_speech import MSERModelError
@@ -101,6 +102,17 @@ def test_moving_is_expectation_and_maximisation_with_priors(clouds, told):
         np.testing.assert_allclose(moved.offsets.numpy(), offsets, atol=1e-8)
     else:
         assert moved.offsets is None
+
+
+def test_labels_that_do_not_occur_take_no_part(clouds):
+    """As if there were no such clouds."""
+    readings, occur = drawn(60, 2)[0], [0, 2, 3]
+    moved = clouds.moved_to(readings, labels=occur)
+    alone = LabelClouds(clouds.means[occur], clouds.precision).moved_to(readings)
+    torch.testing.assert_close(moved.clouds.means[occur], alone.clouds.means)
+    torch.testing.assert_close(moved.log_shares[occur], alone.log_shares)
+    torch.testing.assert_close(moved.clouds.means[1], clouds.means[1])
+    assert float(moved.log_shares[1].exp()) == pytest.approx(SMALLEST_SHARE)
 
 
 def test_what_makes_speakers_differ_is_found_whatever_their_clips_labels(clouds):

@@ -225,6 +225,8 @@ def test_the_pipeline_windows_embeds_chooses_and_adapts(encoders, tmp_path):
         pipe(clips[0], sampling_rate=16_000, candidate_labels=["bored"])
     assert pipe.adapt(clips, sampling_rate=16_000).clips == 3
     assert model.connector.frame_mean.any()
+    with pytest.raises(ValueError, match="adapt it without `labels`"):
+        pipe.adapt(clips, sampling_rate=16_000, labels=["sad", "happy"])
 
 
 def test_auto_classes_know_it(encoders, tmp_path):

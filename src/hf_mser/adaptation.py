@@ -8,7 +8,7 @@ heard more often than others goes half-way to the same share.
 """
 
 import random
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import repeat
@@ -50,7 +50,7 @@ class AdaptationReport:
         seconds: their length together.
         weight: how far the statistics moved from the checkpoint's (0) to the clips' own (1).
         high_voices: the share of high voices, where the model keeps low and high ones apart.
-        label_shares: how often each label was heard.
+        label_shares: how often each label was heard; 0 for those of which was said that they do not occur.
         speakers: how many speakers were told, or found; 0 if all were taken for the same.
     """
 
@@ -70,6 +70,7 @@ def adapt(
     *,
     sampling_rate: int | None = None,
     speakers: Iterable[Hashable] | None = None,
+    labels: Sequence[str] | None = None,
     batch_size: int = 16,
     prior_clips: float = PRIOR_CLIPS,
     equal_shares: float = EQUAL_SHARES,
@@ -85,6 +86,7 @@ def adapt(
         clips: audio of any kind that `load_audio` takes, of all emotions that the domain has.
         sampling_rate: the rate of clips that are bare arrays.
         speakers: a name for each clip, of who speaks; without them groups of clips that sound like one person are made.
+        labels: those of the model's labels that the domain has, if not all: the others are ruled out.
         batch_size: how many windows the encoder reads at once.
         prior_clips: how many clips the checkpoint's statistics weigh as much as; 0 replaces them outright.
         equal_shares: how far the labels' shares are moved towards equal ones, in the logarithm: 1 where the clips hold
@@ -109,7 +111,7 @@ def adapt(
             features, mask = processor.extract_features([window.samples for window in windows])
             yield (*model.encode_speech(features.to(model.device), mask.to(model.device)), list(names))
 
-    report = adapt_to_frames(model, heard(), prior_clips=prior_clips, equal_shares=equal_shares)
+    report = adapt_to_frames(model, heard(), labels=labels, prior_clips=prior_clips, equal_shares=equal_shares)
     return replace(report, seconds=seconds)
 
 
@@ -118,6 +120,7 @@ def adapt_to_frames(
     model: Any,
     heard: Iterable[tuple[Any, ...]],
     *,
+    labels: Sequence[str] | None = None,
     prior_clips: float = PRIOR_CLIPS,
     equal_shares: float = EQUAL_SHARES,
 ) -> AdaptationReport:
@@ -126,7 +129,7 @@ def adapt_to_frames(
     Args:
         model: as for `adapt`.
         heard: batches of `encode_speech`'s frames, their mask, and, if told, who speaks in each clip.
-        prior_clips, equal_shares: as for `adapt`.
+        labels, prior_clips, equal_shares: as for `adapt`.
     """
     connector = model.connector
     if not 0 <= equal_shares <= 1:
@@ -137,6 +140,7 @@ def adapt_to_frames(
         )
     has_clouds = bool(getattr(model.config, "label_clouds", None))
     has_labels = hasattr(model, "score_emotions") and bool(model.config.candidate_ids)
+    occur = None if labels is None else _places(labels, model.config.labels if has_labels else [])
     meter, read, asked = DomainMeter(), _Sample(CLOUDS_CLIPS), _Sample(SHARES_CLIPS)
     for frames, mask, *told in heard:
         names = told[0] if told else [None] * len(frames)
@@ -163,10 +167,10 @@ def adapt_to_frames(
         )
     set_domain(connector, meter.moved_from(connector.domain, prior_clips))
     voices = meter.clips_of_voices.tolist()
-    speakers = move_clouds(model, torch.stack(read.clips), read.names) if has_clouds else 0
+    speakers = move_clouds(model, torch.stack(read.clips), read.names, occur) if has_clouds else 0
     if has_labels and not has_clouds:
         model.config.label_bias = None
-    shares = even_out_labels(model, asked.clips, equal_shares) if has_labels else {}
+    shares = even_out_labels(model, asked.clips, equal_shares, occur) if has_labels else {}
     return AdaptationReport(
         clips=count,
         seconds=0.0,
@@ -209,6 +213,22 @@ def unadapted_afterwards(model: Any) -> Iterator[None]:
             setattr(config, name, value)
         if speakers:
             connector.meet_speakers(*speakers)
+
+
+def _places(labels: Sequence[str], known: Sequence[str]) -> list[int]:
+    """The numbers of the labels that occur, among those that the model knows."""
+    if not known:
+        raise AdaptationError(
+            "The answers of this checkpoint do not adapt, only what it takes for ordinary: adapt it without `labels`, "
+            "and choose among them when it is asked (candidate_labels)."
+        )
+    names = [labels] if isinstance(labels, str) else labels
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise AdaptationError(f"labels: {unknown[0]!r} is none of the model's, which are {', '.join(known)}.")
+    if len(set(names)) < 2:
+        raise AdaptationError(f"labels={names!r}: name all that the domain has, two at least.")
+    return sorted({known.index(name) for name in names})
 
 
 def _windows(

@@ -6,13 +6,13 @@ more often than others goes half-way to the same share, in the logarithm: shares
 uncertain, and all emotions are to be recognised alike.
 """
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import torch
 
 from .batching import batches
-from .label_clouds import CAUTION_FOUND, CAUTION_TOLD, LabelClouds
+from .label_clouds import CAUTION_FOUND, CAUTION_TOLD, SMALLEST_SHARE, LabelClouds
 from .speakers import find_speakers, middles_of
 
 EQUAL_SHARES = 0.5
@@ -20,16 +20,20 @@ EQUAL_SHARES = 0.5
 SHARES_PRIOR_CLIPS = 10.0
 CLOUDS_PRIOR_CLIPS = 20.0
 """How many clips the answers as they are weigh as much as."""
-SMALLEST_SHARE = 1e-6
+RULED_OUT = 30.0
+"""How much less likely labels become, in nats, of which is said that they do not occur."""
 
 
-def move_clouds(model: Any, statistics: torch.Tensor, names: list[Hashable]) -> int:
+def move_clouds(
+    model: Any, statistics: torch.Tensor, names: list[Hashable], labels: Sequence[int] | None = None
+) -> int:
     """Move what is added to the labels' scores to where clips with these statistics lie; returns how many speak.
 
     Args:
         model: a model whose config keeps clouds.
         statistics: of the clips (clips, layers, 2, width).
         names: who speaks in each, or `None` for each.
+        labels: the numbers of the labels that occur, if not all do.
     """
     config, connector, count = model.config, model.connector, len(model.config.labels)
     connector.forget_speakers()
@@ -39,7 +43,7 @@ def move_clouds(model: Any, statistics: torch.Tensor, names: list[Hashable]) -> 
         traits = connector.traits_of(statistics).cpu().double()
         speakers = _numbered(names) if told else find_speakers(traits)
     clouds, readings = LabelClouds.from_dict(config.label_clouds), connector.readings_of(statistics).cpu()
-    moved = clouds.moved_to(readings, speakers, CAUTION_TOLD if told else CAUTION_FOUND)
+    moved = clouds.moved_to(readings, speakers, CAUTION_TOLD if told else CAUTION_FOUND, labels)
     if traits is not None and speakers is not None:
         connector.meet_speakers(middles_of(traits, speakers), moved.offsets)
     weights, bias = moved.answers()
@@ -51,13 +55,16 @@ def move_clouds(model: Any, statistics: torch.Tensor, names: list[Hashable]) -> 
     return int(connector.config.num_speakers)
 
 
-def even_out_labels(model: Any, clips: list[torch.Tensor], equal_shares: float) -> dict[str, float]:
+def even_out_labels(
+    model: Any, clips: list[torch.Tensor], equal_shares: float, labels: Sequence[int] | None = None
+) -> dict[str, float]:
     """Move the config's `label_bias` so that labels' shares come closer to equal ones; returns them as they were heard.
 
     Args:
         model: a model that scores labels.
         clips: frames (layers, time, width) of each clip.
         equal_shares: how far, in the logarithm: 0 not at all, 1 all the way.
+        labels: the numbers of the labels that occur, if not all do: the others are ruled out.
     """
     config, said = model.config, []
     for batch in batches(clips, 16):
@@ -67,9 +74,12 @@ def even_out_labels(model: Any, clips: list[torch.Tensor], equal_shares: float) 
         said.append(
             model.score_emotions(speech_frames=frames.transpose(1, 2), speech_frames_mask=mask.to(frames.device))
         )
-    shares, bias = towards_equal_shares(torch.cat(said).cpu(), config.temperature, equal_shares)
-    before = torch.tensor(config.label_bias or 0.0, dtype=torch.float64)
-    config.label_bias = (before + bias).tolist()
+    count = len(config.labels)
+    occur = list(range(count)) if labels is None else list(labels)
+    bias = torch.full((count,), -RULED_OUT * config.temperature, dtype=torch.float64)
+    shares = torch.zeros_like(bias)
+    shares[occur], bias[occur] = towards_equal_shares(torch.cat(said).cpu()[:, occur], config.temperature, equal_shares)
+    config.label_bias = (torch.tensor(config.label_bias or 0.0, dtype=torch.float64) + bias).tolist()
     return dict(zip(config.labels, shares.tolist(), strict=True))
 
 

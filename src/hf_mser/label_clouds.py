@@ -7,6 +7,8 @@ Expectation and maximisation find it; to which cloud a clip belongs is then line
 the LLM says. Where it is known who speaks, how far each person's clips lie off is found in the same rounds.
 """
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -26,6 +28,7 @@ PRIOR_CLIPS_OF_SPEAKER = 40.0
 CAUTION_TOLD, CAUTION_FOUND = 1.0, 4.0
 """How much less is believed of a speaker whose clips have other labels than all have (per nat of divergence): speakers
 who were found may be emotions in truth, and even those who were told may be folders of one emotion each."""
+SMALLEST_SHARE = 1e-6
 ROUNDS = 5
 # All chosen on corpora left out inside the training corpora.
 
@@ -86,15 +89,22 @@ class LabelClouds:
         return _centred(inward), -0.5 * (inward * self.means).sum(1) + log_shares
 
     def moved_to(
-        self, readings: Tensor, speakers: Tensor | None = None, caution: float = CAUTION_FOUND
+        self,
+        readings: Tensor,
+        speakers: Tensor | None = None,
+        caution: float = CAUTION_FOUND,
+        labels: Sequence[int] | None = None,
     ) -> "MovedClouds":
         """The clouds that unlabelled clips with these readings (clips, labels) lie in.
 
         `speakers` is a number for each clip; what is found of them is what their clips' labels do not explain, the less
-        the more these differ from all clips' labels.
+        the more these differ from all clips' labels. `labels` are the numbers of those that occur, if not all do.
         """
-        readings, count = _centred(readings.to(self.means)), len(self.means)
-        clouds, log_shares = self, torch.full((count,), 1 / count, dtype=self.means.dtype).log()
+        readings = _centred(readings.to(self.means))
+        occurs = torch.ones_like(self.means[:, 0])
+        if labels is not None:
+            occurs = torch.zeros_like(occurs).index_fill(0, torch.tensor(labels), 1.0)
+        clouds, log_shares = self, (occurs / occurs.sum()).log()
         spoken = None if speakers is None else torch.nn.functional.one_hot(speakers).to(readings)
         offsets, own = None, readings
         for _ in range(ROUNDS):
@@ -110,8 +120,9 @@ class LabelClouds:
             clips = belongs.sum(0)
             sums = belongs.T @ own + PRIOR_CLIPS_OF_LABEL * self.means
             clouds = replace(self, means=sums / (clips + PRIOR_CLIPS_OF_LABEL)[:, None])
-            log_shares = ((clips + PRIOR_CLIPS_OF_SHARE) / (clips + PRIOR_CLIPS_OF_SHARE).sum()).log()
-        return MovedClouds(clouds, log_shares, offsets)
+            shares = clips + PRIOR_CLIPS_OF_SHARE * occurs
+            log_shares = (shares / shares.sum()).log()
+        return MovedClouds(clouds, log_shares.clamp(min=math.log(SMALLEST_SHARE)), offsets)
 
 
 @dataclass(frozen=True)

@@ -226,8 +226,8 @@ class SpeechEmotionPipeline(ChunkPipeline):
         """Fit the model to unlabelled clips of one's own domain: statistics alone, no training, in seconds.
 
         From a handful to thousands of clips, of all the emotions that the domain has; where it is known who speaks
-        in each, `speakers` helps. `save_pretrained` keeps the result. See [`hf_mser.adaptation.adapt`], which takes
-        the options.
+        in each, `speakers` helps, and so does `labels` where it has not all that the model knows. `save_pretrained`
+        keeps the result. See [`hf_mser.adaptation.adapt`], which takes the options.
         """
         return adapt(self.model, self.processor, clips, sampling_rate=sampling_rate, speakers=speakers, **options)
 

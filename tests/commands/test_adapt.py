@@ -34,6 +34,14 @@ def test_the_saved_checkpoint_predicts(adapted, capsys):
     assert sum(record["scores"].values()) == pytest.approx(1)
 
 
+def test_labels_that_do_not_occur_are_not_answered(tmp_path, capsys):
+    assert main(["adapt", str(CLIPS), "--labels", "angry, sad,happy", "--output", str(tmp_path)]) == 0
+    assert "disgust 0%" in capsys.readouterr().err
+    assert main(["predict", str(CLIPS), "--model", str(tmp_path), "--format", "jsonl"]) == 0
+    answers = [json.loads(line)["label"] for line in capsys.readouterr().out.splitlines()]
+    assert set(answers) <= {"angry", "sad", "happy"}
+
+
 def test_unreadable_clips_are_named_and_the_rest_counts(tmp_path, capsys):
     bad = tmp_path / "bad.wav"
     bad.write_bytes(b"no audio")

@@ -10,7 +10,7 @@ from typing import Any
 from ..adapted_answers import EQUAL_SHARES
 from ..audio import AudioError, load_audio
 from .inputs import NamedClip, expand
-from .predict import load_pipeline
+from .predict import load_pipeline, words_of
 
 
 def add_subcommand(subparsers: Any) -> None:
@@ -22,6 +22,7 @@ def add_subcommand(subparsers: Any) -> None:
     parser.add_argument(
         "--speaker-folders", action="store_true", help="each folder holds the clips of one person, which helps"
     )
+    parser.add_argument("--labels", help="comma-separated labels that the clips have, if not all that the model knows")
     parser.add_argument(
         "--equal-shares",
         type=float,
@@ -41,7 +42,9 @@ def run(arguments: argparse.Namespace) -> int:
     heard, named = tee(_readable(clips, unread))
     speakers = (str(Path(name).parent) for name, _ in named) if arguments.speaker_folders else None
     sounds = (samples for _, samples in heard)
-    report = pipe.adapt(sounds, sampling_rate=16_000, speakers=speakers, equal_shares=arguments.equal_shares)
+    labels = None if arguments.labels is None else words_of(arguments.labels)
+    options: dict[str, Any] = {"speakers": speakers, "labels": labels, "equal_shares": arguments.equal_shares}
+    report = pipe.adapt(sounds, sampling_rate=16_000, **options)
     pipe.save_pretrained(arguments.output)
     print(
         f"Adapted to {report.clips} clips ({report.seconds:.0f} s); the statistics moved "

@@ -39,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Predict; 0 if all inputs were heard, 1 if some failed."""
     clips = expand(arguments.input)
     pipe = load_pipeline(arguments.model, arguments.dtype)
-    labels = pipe.model.config.labels if arguments.labels is None else _words(arguments.labels)
+    labels = pipe.model.config.labels if arguments.labels is None else words_of(arguments.labels)
     options: dict[str, Any] = {
         "top_k": arguments.top_k,
         "on_error": arguments.on_error,
@@ -127,7 +127,8 @@ def _by_label(ranked: list[dict[str, Any]]) -> dict[str, float]:
     return {entry["label"]: entry["score"] for entry in ranked}
 
 
-def _words(text: str) -> list[str]:
+def words_of(text: str) -> list[str]:
+    """The words of a comma-separated list."""
     return [word.strip() for word in text.split(",") if word.strip()]
 
 
