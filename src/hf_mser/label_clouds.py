@@ -19,7 +19,7 @@ ISOTROPIC = 0.5
 """How far the clouds' common shape is drawn to a ball: it differs from domain to domain."""
 SHARPNESS = 2.0
 """How much further apart clouds are taken to be: their clips are to belong to one of them."""
-PRIOR_CLIPS_OF_LABEL = 15.0
+PRIOR_CLIPS_OF_LABEL = 5.0
 """How many clips a label's training cloud weighs as much as."""
 PRIOR_CLIPS_OF_SHARE = 30.0
 """How many clips of each label there are beforehand, of all labels the same, when their shares are asked."""
