@@ -1,7 +1,7 @@
 """The linear probe with the study's own device: each training clip standardised as one of three domains.
 
 It reads the same statistics as the connector's tokens, so it tells what Q-Former and LLM add to them. Its readings are
-also what the package's adaptation works on (`hf_mser.label_clouds`, `hf_mser.speakers`).
+also what the package's adaptation works on (`hf_mser.adapted_answers`).
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from study_runs import DOMAINS, Table, save_scores
 from study_training import PROBE_BATCH, PROBE_DOMAINS, PROBE_STEPS
 from torch import Tensor, nn
 
+from hf_mser.adapted_answers import find_labels
 from hf_mser.label_clouds import LabelClouds
-from hf_mser.training.adaptable.label_clouds import added_by
 from hf_mser.training.adaptable.speaker_traits import TraitsRecipe, speaker_traits
 
 READ = (1, 2, 3, 4)
@@ -74,12 +74,19 @@ class ProbeRun:
         for corpus in np.unique(table.corpus[self.tested]):
             rows = np.flatnonzero(table.corpus[self.tested] == corpus)
             own = values[torch.from_numpy(self.tested[rows])]
-            added[rows] = added_by(clouds, _read(probe, own), own @ weights.T).log_softmax(1).numpy()
+            standardized, traits = _standardized(own), own @ weights.T
+            readings = probe(standardized).detach()
+            found = find_labels(clouds, standardized, readings, traits)
+            added[rows] = found.added(standardized, readings, traits).log_softmax(1).numpy()
         return added
 
 
 @torch.no_grad()
 def _read(probe: nn.Linear, values: Tensor, domain: tuple[Tensor, Tensor] | None = None) -> Tensor:
     """What the probe says of clips, against a domain or against what is ordinary among them."""
+    return probe(_standardized(values, domain))
+
+
+def _standardized(values: Tensor, domain: tuple[Tensor, Tensor] | None = None) -> Tensor:
     mean, std = domain or (values.mean(0), values.std(0, correction=0) + 1e-5)
-    return probe((values - mean) / std)
+    return (values - mean) / std

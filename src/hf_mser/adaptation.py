@@ -3,8 +3,8 @@
 Emotion is heard as a departure from the ordinary. The connector carries the ordinary of its training recordings
 as means and deviations; another language, microphone or room has others, and so have low and high voices. A few dozen
 clips without labels are enough to measure them, no weight changes, and it takes seconds. Then the answers move, too
-(`adapted_answers.py`): to where the clips of each label lie in this domain, each speaker's apart, and a label that is
-heard more often than others goes half-way to the same share.
+(`adapted_answers.py`): to where the clips of each label lie in this domain, each speaker's apart, to what these clips
+teach a linear reader of their own, and a label that is heard more often than others goes half-way to the same share.
 """
 
 import random
@@ -203,16 +203,23 @@ def unadapted_afterwards(model: Any) -> Iterator[None]:
     connector, config = model.connector, model.config
     domain = {name: values.clone() for name, values in connector.domain.items()}
     answers = {name: getattr(config, name) for name in FITTED if hasattr(config, name)}
-    met = hasattr(config, "label_clouds") and connector.config.num_speaker_traits
-    speakers = (connector.speaker_middles, connector.speaker_offsets) if met else ()
+    learns = hasattr(connector, "forget_domain")
+    speakers = (
+        (connector.speaker_middles, connector.speaker_offsets) if learns and connector.config.num_speakers else ()
+    )
+    own = (connector.own_weight, connector.own_bias) if learns and connector.config.num_own_readings else ()
     try:
         yield
     finally:
         set_domain(connector, domain)
         for name, value in answers.items():
             setattr(config, name, value)
+        if learns:
+            connector.forget_domain()
         if speakers:
             connector.meet_speakers(*speakers)
+        if own:
+            connector.learn_own(*own)
 
 
 def _places(labels: Sequence[str], known: Sequence[str]) -> list[int]:

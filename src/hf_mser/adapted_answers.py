@@ -1,19 +1,21 @@
 """How adaptation moves a model's answers: to the labels' clouds in the new domain, and towards equal shares.
 
 What is read linearly from all clips shows where those of each label lie, and how far each speaker's lie off
-(`label_clouds.py`, `speakers.py`): that is added to the LLM's scores. Of what is answered then, a label that is heard
-more often than others goes half-way to the same share, in the logarithm: shares that are found without a label are
-uncertain, and all emotions are to be recognised alike.
+(`label_clouds.py`, `speakers.py`). From that the clips teach a reader of the domain's own (`own_reader.py`). Both are
+added to the LLM's scores. Of what is answered then, a label that is heard more often than others goes half-way to the
+same share, in the logarithm: shares that are found without a label are uncertain, and all emotions are to be recognised
+alike.
 """
 
 from collections.abc import Hashable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
 from .batching import batches
-from .label_clouds import CAUTION_FOUND, CAUTION_TOLD, SMALLEST_SHARE, LabelClouds
-from .speakers import find_speakers, middles_of
+from .label_clouds import CAUTION_FOUND, CAUTION_TOLD, SMALLEST_SHARE, LabelClouds, MovedClouds
+from .own_reader import OwnReader, learn_from
+from .speakers import find_speakers, middles_of, nearest
 
 EQUAL_SHARES = 0.5
 """How far the labels' shares are moved towards equal ones, chosen on corpora left out inside the training corpora."""
@@ -22,6 +24,57 @@ CLOUDS_PRIOR_CLIPS = 20.0
 """How many clips the answers as they are weigh as much as."""
 RULED_OUT = 30.0
 """How much less likely labels become, in nats, of which is said that they do not occur."""
+
+
+class FoundLabels(NamedTuple):
+    """What unlabelled clips of a domain show of its labels.
+
+    Args:
+        moved: where the labels' clouds lie, and how far each speaker's readings lie off.
+        middles: the middle traits of each speaker (speakers, traits), where some are told apart.
+        own: the reader that the clips teach.
+    """
+
+    moved: MovedClouds
+    middles: torch.Tensor | None
+    own: OwnReader
+
+    def added(self, values: torch.Tensor, readings: torch.Tensor, traits: torch.Tensor | None = None) -> torch.Tensor:
+        """What is added to the scores of clips with these standardised statistics, readings and traits."""
+        if self.middles is not None and self.moved.offsets is not None and traits is not None:
+            readings = readings - self.moved.offsets[nearest(traits.double(), self.middles)]
+        weights, bias = self.moved.answers()
+        return readings.double() @ weights.T + bias + self.moved.clouds.weight * self.own(values).double()
+
+
+def find_labels(
+    clouds: LabelClouds,
+    values: torch.Tensor,
+    readings: torch.Tensor,
+    traits: torch.Tensor | None = None,
+    names: Sequence[Hashable] = (None,),
+    labels: Sequence[int] | None = None,
+) -> FoundLabels:
+    """Find labels among unlabelled clips of one domain.
+
+    Args:
+        clouds: those of the training recordings.
+        values: the clips' statistics, standardised in this domain (clips, inputs).
+        readings: what the reader makes of them (clips, labels).
+        traits: what tells who speaks (clips, traits), if speakers are told apart.
+        names: who speaks in each, or `None` for who is to be found.
+        labels: the numbers of the labels that occur, if not all do.
+    """
+    told, speakers, middles = None not in names, None, None
+    if traits is not None:
+        traits = traits.double()
+        speakers = _numbered(names) if told else find_speakers(traits)
+    moved = clouds.moved_to(readings, speakers, CAUTION_TOLD if told else CAUTION_FOUND, labels)
+    if traits is not None and speakers is not None and moved.offsets is not None:
+        middles = middles_of(traits, speakers)
+        readings = readings - moved.offsets[nearest(traits, middles)]
+    weights, bias = moved.clouds.log_probs(moved.log_shares)
+    return FoundLabels(moved, middles, learn_from(values.float(), readings.double() @ weights.T + bias))
 
 
 def move_clouds(
@@ -36,22 +89,22 @@ def move_clouds(
         labels: the numbers of the labels that occur, if not all do.
     """
     config, connector, count = model.config, model.connector, len(model.config.labels)
-    connector.forget_speakers()
-    traits = speakers = None
-    told = None not in names
-    if connector.tells_speakers:
-        traits = connector.traits_of(statistics).cpu().double()
-        speakers = _numbered(names) if told else find_speakers(traits)
+    connector.forget_domain()
     clouds, readings = LabelClouds.from_dict(config.label_clouds), connector.readings_of(statistics).cpu()
-    moved = clouds.moved_to(readings, speakers, CAUTION_TOLD if told else CAUTION_FOUND, labels)
-    if traits is not None and speakers is not None:
-        connector.meet_speakers(middles_of(traits, speakers), moved.offsets)
-    weights, bias = moved.answers()
+    values = connector.standardized(statistics).flatten(1).cpu()
+    traits = connector.traits_of(statistics).cpu() if connector.tells_speakers else None
+    found = find_labels(clouds, values, readings, traits, names, labels)
+    if found.middles is not None:
+        connector.meet_speakers(found.middles, found.moved.offsets)
+    connector.learn_own(*found.own)
+    weights, bias = found.moved.answers()
     share = len(statistics) / (len(statistics) + CLOUDS_PRIOR_CLIPS)
-    before = torch.tensor(config.label_weights or [[0.0] * count] * count), torch.tensor(config.label_bias or 0.0)
-    config.label_weights = torch.lerp(before[0].double(), weights, share).tolist()
-    config.label_bias = torch.lerp(before[1].double().expand(count), bias, share).tolist()
-    config.temperature += share * (moved.clouds.temperature - config.temperature)
+    before = torch.tensor(config.label_weights or [[0.0] * count] * count, dtype=torch.float64)[:, :count]
+    own = clouds.weight * torch.eye(count, dtype=torch.float64)
+    config.label_weights = torch.cat([torch.lerp(before, weights, share), own], 1).tolist()
+    bias_before = torch.tensor(config.label_bias or 0.0, dtype=torch.float64).expand(count)
+    config.label_bias = torch.lerp(bias_before, bias, share).tolist()
+    config.temperature += share * (clouds.temperature - config.temperature)
     return int(connector.config.num_speakers)
 
 
@@ -98,10 +151,10 @@ def towards_equal_shares(
     return shares, -strength * (shares.clamp(min=SMALLEST_SHARE) * len(shares)).log()
 
 
-def _numbered(names: list[Hashable]) -> torch.Tensor:
+def _numbered(names: Sequence[Hashable]) -> torch.Tensor:
     """A number for each name, in the order in which they come."""
     numbers: dict[Hashable, int] = {}
     return torch.tensor([numbers.setdefault(name, len(numbers)) for name in names])
 
 
-__all__ = ["EQUAL_SHARES", "even_out_labels", "move_clouds", "towards_equal_shares"]
+__all__ = ["EQUAL_SHARES", "FoundLabels", "even_out_labels", "find_labels", "move_clouds", "towards_equal_shares"]

@@ -53,6 +53,8 @@ class EmotionQFormerConfig(PreTrainedConfig):
             How many numbers that tell speakers apart are read linearly from the statistics (see `hf_mser.speakers`).
         num_speakers (`int`, *optional*, defaults to 0):
             How many speakers adaptation has met.
+        num_own_readings (`int`, *optional*, defaults to 0):
+            How many labels a reader reads that adaptation learned from the domain's own clips (`hf_mser.own_reader`).
         num_speech_layers (`int`, *optional*):
             How many encoder layers the mixture reads; filled in by [`MSERConfig`].
 
@@ -94,6 +96,7 @@ class EmotionQFormerConfig(PreTrainedConfig):
     num_readings: int = 0  # [ours]
     num_speaker_traits: int = 0  # [ours]
     num_speakers: int = 0  # [ours]
+    num_own_readings: int = 0  # [ours]
     num_speech_layers: int = 1
 
     @property
@@ -302,10 +305,11 @@ class MSERConfig(SpeechEmotionConfig):
         if self.qformer_config.num_speakers and not self.qformer_config.num_speaker_traits:
             raise MSERConfigError("num_speakers needs num_speaker_traits: they tell who speaks.")
         if self.label_weights is not None:
-            shape = {len(self.label_weights), *map(len, self.label_weights), self.qformer_config.num_readings}
-            if shape != {len(self.labels)}:
+            read = self.qformer_config.num_readings + self.qformer_config.num_own_readings
+            if len(self.label_weights) != len(self.labels) or any(len(row) != read for row in self.label_weights):
                 raise MSERConfigError(
-                    f"label_weights must be a square of {len(self.labels)} labels, as many as there are num_readings."
+                    f"label_weights must hold a row for each of {len(self.labels)} labels, as long as num_readings and "
+                    f"num_own_readings together ({read})."
                 )
         if self.candidate_ids is not None and len(self.candidate_ids) != len(self.labels):
             raise MSERConfigError(

@@ -78,6 +78,8 @@ class EmotionQFormer(nn.Module):
     trait_weight: torch.Tensor
     speaker_middles: torch.Tensor
     speaker_offsets: torch.Tensor
+    own_weight: torch.Tensor
+    own_bias: torch.Tensor
 
     def __init__(self, config: EmotionQFormerConfig, text_hidden_size: int | None = None):
         super().__init__()
@@ -104,6 +106,9 @@ class EmotionQFormer(nn.Module):
             self.register_buffer("voice_offset", torch.zeros(()))
         if config.num_readings:
             self.make_room_for_readings(config.num_readings, config.num_speaker_traits)
+        if config.num_own_readings:
+            inputs = layers * 2 * width
+            self.learn_own(torch.zeros(config.num_own_readings, inputs), torch.zeros(config.num_own_readings))
         self.text_projection = None
         if text_hidden_size is not None:
             self.text_projection = nn.Linear(config.hidden_size, text_hidden_size)
@@ -175,7 +180,10 @@ class EmotionQFormer(nn.Module):
         return (statistics - ordinary["statistics_mean"]) / ordinary["statistics_std"]
 
     def readings_of(self, statistics: torch.Tensor) -> torch.Tensor:
-        """What the reader reads from clips with these statistics (batch, layers, 2, width): (batch, labels)."""
+        """What is read from clips with these statistics (batch, layers, 2, width): (batch, labels).
+
+        Where adaptation learned a reader of the domain's own, what that reads follows: (batch, 2 labels).
+        """
         return self._read(statistics, self.standardized(statistics))
 
     @property
@@ -193,15 +201,27 @@ class EmotionQFormer(nn.Module):
         self.speaker_offsets = offsets.to(self.trait_weight)
         self.config.num_speakers = len(middles)
 
-    def forget_speakers(self) -> None:
-        """Take all speakers for the same, as before adaptation."""
+    def learn_own(self, weight: torch.Tensor, bias: torch.Tensor) -> None:
+        """From now on also read what this reader reads: weights (labels, inputs) and bias (labels)."""
+        self.register_buffer("own_weight", weight.to(self.frame_mean))
+        self.register_buffer("own_bias", bias.to(self.frame_mean))
+        self.config.num_own_readings = len(weight)
+
+    def forget_domain(self) -> None:
+        """Take all speakers for the same, and read no more than before adaptation; what is ordinary stays."""
         if self.config.num_speakers:
             self.meet_speakers(self.speaker_middles[:0], self.speaker_offsets[:0])
+        if self.config.num_own_readings:
+            del self.own_weight, self.own_bias
+            self.config.num_own_readings = 0
 
     def _read(self, statistics: torch.Tensor, standardized: torch.Tensor) -> torch.Tensor:
-        readings = nn.functional.linear(standardized.flatten(1), self.reader_weight, self.reader_bias)
+        values = standardized.flatten(1)
+        readings = nn.functional.linear(values, self.reader_weight, self.reader_bias)
         if self.config.num_speakers:
             readings = readings - self.speaker_offsets[nearest(self.traits_of(statistics), self.speaker_middles)]
+        if self.config.num_own_readings:
+            readings = torch.cat([readings, nn.functional.linear(values, self.own_weight, self.own_bias)], dim=1)
         return readings
 
     def _read_frames(

@@ -15,9 +15,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ..adapted_answers import find_labels
 from ..connector import statistics_of
 from ..label_clouds import LabelClouds
-from .adaptable.label_clouds import added_by, at_home_in
+from .adaptable.label_clouds import at_home_in
 from .data import Clips
 
 FEWEST_CLIPS = 20
@@ -83,7 +84,9 @@ def calibrate(trainer: Any, clips: Clips) -> None:
         traits = connector.traits_of(heard.statistics).cpu() if connector.tells_speakers else None
         with at_home_in(connector, heard.statistics, heard.lengths):
             said["adapted"].append(_ask(trainer, own).scores)
-            said["clouds"].append(added_by(clouds, connector.readings_of(heard.statistics).cpu(), traits))
+            readings = connector.readings_of(heard.statistics).cpu()
+            values = connector.standardized(heard.statistics).flatten(1).cpu()
+            said["clouds"].append(find_labels(clouds, values, readings, traits).added(values, readings, traits).float())
     as_it_is = Calibration.of(said["plain"], said["readings"], truths)
     moved = Calibration.of(said["adapted"], said["clouds"], truths)
     config.temperature = as_it_is.temperature
@@ -108,7 +111,7 @@ def forget_answers(model: Any) -> None:
             setattr(model.config, name, None)
     model.config.temperature = 1.0
     if hasattr(model.config, "label_clouds"):
-        model.connector.forget_speakers()
+        model.connector.forget_domain()
 
 
 class _Heard(NamedTuple):

@@ -1,4 +1,4 @@
-"""Where the readings of each label's clips lie, each corpus read in its own domain, and what that says of its clips."""
+"""Where the readings of each label's clips lie, each corpus read in its own domain."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from torch import Tensor
 from ...adaptation import PRIOR_CLIPS, set_domain
 from ...domains import DomainMeter
 from ...label_clouds import LabelClouds
-from ...speakers import find_speakers, middles_of, nearest
 
 
 @contextmanager
@@ -54,14 +53,3 @@ def clouds_of_corpora(
             readings.append(connector.readings_of(statistics[labelled]).cpu()[:, labels])
         truth.append(torch.searchsorted(labels, emotions[labelled]))
     return LabelClouds.of(torch.cat(readings), torch.cat(truth))
-
-
-def added_by(clouds: LabelClouds, readings: Tensor, traits: Tensor | None) -> Tensor:
-    """What the clouds add to the scores of all clips of a domain, once it is found who speaks: (clips, labels)."""
-    speakers = None if traits is None else find_speakers(traits.double())
-    moved = clouds.moved_to(readings, speakers)
-    weights, bias = moved.answers()
-    if traits is not None and speakers is not None and moved.offsets is not None:
-        own = traits.double()
-        readings = readings - moved.offsets[nearest(own, middles_of(own, speakers))]
-    return (readings.double() @ weights.T + bias).float()

@@ -16,10 +16,11 @@ import torch
 from torch import Tensor, nn
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
+from ...adapted_answers import find_labels
 from ...emotions import EMOTIONS
 from ...evaluation.metrics import expected_calibration_error
 from ...label_clouds import LabelClouds
-from ..adaptable.label_clouds import added_by, clouds_of_corpora, move_domain
+from ..adaptable.label_clouds import clouds_of_corpora, move_domain
 from ..calibration import Calibration
 from .clips import Clip, emotions_of
 from .connecting import Listener, train_connector
@@ -81,7 +82,9 @@ def answers_of_held_out_corpora(
         added = torch.full((len(own), len(EMOTIONS)), UNKNOWN)
         statistics = _statistics(heard, own)
         readings, traits = listener.connector.readings_of(statistics), listener.connector.traits_of(statistics)
-        added[:, known] = added_by(clouds, readings[:, known], traits)
+        values, readings = listener.connector.standardized(statistics).flatten(1), readings[:, known]
+        found = find_labels(clouds, values, readings, traits)
+        added[:, known] = found.added(values, readings, traits).float()
         adapted, truth = _ask(listener, heard, asked), torch.tensor(emotion[asked])
         answer = HeldOut(str(name), scores, read, adapted, added[np.isin(own, asked)], truth)
         answers.append(answer)
