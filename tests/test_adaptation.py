@@ -12,6 +12,7 @@ from hf_mser.adapted_answers import CLOUDS_PRIOR_CLIPS
 from hf_mser.commands import adapt as command
 from hf_mser.domains import VOICE_CLIPS
 from hf_mser.label_clouds import CAUTION_TOLD, LabelClouds
+from hf_mser.own_reader import learn_from
 
 RATE = 16_000
 
@@ -118,10 +119,11 @@ def test_labels_that_do_not_occur_are_ruled_out_and_take_no_clips(checkpoint, cl
     scores = model.score_emotions(features, input_features_mask=mask) / model.config.temperature
     assert float(scores.softmax(1)[:, places].sum(1).min()) > 1 - 1e-6
     if clouds:
-        readings = model.connector.readings_of(statistics_of(model, processor, sources).float())
+        readings = model.connector.readings_of(statistics_of(model, processor, sources).float())[:, :7]
         moved = LabelClouds.from_dict(model.config.label_clouds).moved_to(readings, labels=places)
         expected = torch.lerp(before, moved.answers()[0].float(), 6 / (6 + CLOUDS_PRIOR_CLIPS))
-        torch.testing.assert_close(torch.tensor(model.config.label_weights), expected, atol=1e-2, rtol=1e-2)
+        weights = torch.tensor(model.config.label_weights)[:, :7]
+        torch.testing.assert_close(weights, expected, atol=1e-2, rtol=1e-2)
     else:
         assert model.config.label_weights == before.tolist()
 
@@ -141,13 +143,17 @@ def test_what_is_added_to_the_scores_moves_to_where_the_clips_lie(checkpoint):
     sources, config = clips(6), model.config
     before, temperature = torch.tensor(config.label_weights), config.temperature
     adapt(model, processor, sources, sampling_rate=RATE, equal_shares=0)
-    readings = model.connector.readings_of(statistics_of(model, processor, sources).float())
+    statistics = statistics_of(model, processor, sources).float()
+    readings = model.connector.readings_of(statistics)
     clouds = LabelClouds.from_dict(config.label_clouds)
-    moved = clouds.moved_to(readings)
+    moved = clouds.moved_to(readings[:, :7])
     weights, bias = moved.answers()
     share = 6 / (6 + CLOUDS_PRIOR_CLIPS)
-    expected = (1 - share) * before + share * weights.float()
+    expected = torch.cat([(1 - share) * before + share * weights.float(), clouds.weight * torch.eye(7)], 1)
     torch.testing.assert_close(torch.tensor(config.label_weights), expected, atol=1e-2, rtol=1e-2)
+    values = model.connector.standardized(statistics).flatten(1)
+    own = learn_from(values, readings[:, :7].double() @ weights.T / clouds.weight + bias / clouds.weight)
+    torch.testing.assert_close(readings[:, 7:], own(values), atol=2e-2, rtol=2e-2)
     torch.testing.assert_close(torch.tensor(config.label_bias), share * bias.float(), atol=2e-2, rtol=1e-2)
     assert config.temperature == pytest.approx((1 - share) * temperature + share * clouds.temperature)
 
@@ -188,9 +194,10 @@ def test_speakers_who_are_told_are_met_and_remembered(checkpoint, tmp_path):
     model.save_pretrained(tmp_path)
     again = MSERForEmotionGeneration.from_pretrained(tmp_path)
     torch.testing.assert_close(again.connector.readings_of(statistics), after)
+    assert after.shape == (6, 14)
 
     offsets = model.connector.speaker_offsets.clone()
-    model.connector.forget_speakers()
+    model.connector.forget_domain()
     moved = LabelClouds.from_dict(model.config.label_clouds).moved_to(
         model.connector.readings_of(statistics), torch.tensor([0, 1, 0, 2, 1, 0]), CAUTION_TOLD
     )

@@ -117,7 +117,7 @@ def test_each_clip_is_compared_with_what_is_ordinary_for_its_voice():
 
 
 @torch.no_grad()
-def test_readings_of_the_speakers_met_are_less_their_offsets():
+def test_readings_of_the_speakers_met_are_less_their_offsets_and_those_of_the_own_reader_follow():
     made = connector(num_readings=3, num_speaker_traits=2)
     made.reader_weight.normal_()
     made.trait_weight.normal_()
@@ -134,8 +134,15 @@ def test_readings_of_the_speakers_met_are_less_their_offsets():
     assert who[[0, 3]].tolist() == [0, 1]
     torch.testing.assert_close(made(frames).readings, plain - offsets[who])
     torch.testing.assert_close(made.readings_of(statistics), plain - offsets[who])
-    made.forget_speakers()
-    assert made.config.num_speakers == 0
+    own = torch.randn(3, 24), torch.randn(3)
+    made.learn_own(*own)
+    assert made.config.num_own_readings == 3
+    values = made.standardized(statistics).flatten(1)
+    expected = torch.cat([plain - offsets[who], values @ own[0].T + own[1]], 1)
+    torch.testing.assert_close(made(frames).readings, expected)
+    torch.testing.assert_close(made.readings_of(statistics), expected)
+    made.forget_domain()
+    assert (made.config.num_speakers, made.config.num_own_readings) == (0, 0)
     torch.testing.assert_close(made(frames).readings, plain)
 
 

@@ -232,8 +232,13 @@ def test_a_packed_checkpoint_keeps_the_reader_exactly(adapted, tmp_path):
 
 
 def test_weights_of_another_size_are_refused(adapted):
-    with pytest.raises(MSERConfigError, match="square of 7 labels"):
+    with pytest.raises(
+        MSERConfigError,
+        match="a row for each of 7 labels, as long as num_readings and num_own_readings together \\(7\\)",
+    ):
         type(adapted.config)(label_weights=[[1.0]], qformer_config={"num_readings": 7})
+    with pytest.raises(MSERConfigError, match=r"together \(14\)"):
+        type(adapted.config)(label_weights=[[1.0] * 7] * 7, qformer_config={"num_readings": 7, "num_own_readings": 7})
     with pytest.raises(MSERConfigError, match="num_readings needs num_statistics_tokens"):
         type(adapted.config)(qformer_config={"num_readings": 7, "num_statistics_tokens": 0})
     with pytest.raises(MSERConfigError, match="num_speaker_traits needs num_readings"):

@@ -52,11 +52,12 @@ def test_one_file_for_any_batch_and_length(tmp_path):
 
 
 @follows_the_model
-def test_the_file_of_an_adapted_model_knows_the_speakers_it_met(tmp_path):
+def test_the_file_of_an_adapted_model_knows_the_speakers_it_met_and_what_it_learned(tmp_path):
     onnxruntime = pytest.importorskip("onnxruntime")
-    settings = {"num_readings": 7, "num_speaker_traits": 4, "num_speakers": 3}
+    settings = {"num_readings": 7, "num_speaker_traits": 4, "num_speakers": 3, "num_own_readings": 7}
     model, (_, processor) = tiny_model(qformer=settings), put_together(tmp_path / "backbones")
-    model.config.label_weights = torch.randn(7, 7).tolist()
+    model.config.label_weights = torch.randn(7, 14).tolist()
+    model.connector.own_weight.normal_()
     model.connector.reader_weight.normal_()
     model.connector.trait_weight.normal_()
     x, mask = features([100, 60, 80])
@@ -71,7 +72,7 @@ def test_the_file_of_an_adapted_model_knows_the_speakers_it_met(tmp_path):
     found, _ = session.run(None, {"input_features": x.numpy(), "input_features_mask": mask.numpy()})
     expected = model.score_emotions(x, input_features_mask=mask)
     np.testing.assert_allclose(found, expected.numpy(), atol=1e-3)
-    model.connector.forget_speakers()
+    model.connector.speaker_offsets.zero_()
     assert not np.allclose(found, model.score_emotions(x, input_features_mask=mask).numpy(), atol=1e-2)
 
 

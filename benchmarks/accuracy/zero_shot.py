@@ -4,8 +4,8 @@
         --output benchmarks/results/accuracy_mser_tiny.json
 
 UA twice: among the corpus' own classes (what `candidate_labels` gives) and among all of the model's. Adaptation
-is repeated with random handfuls of clips, and with all clips, told who speaks in them or which labels occur. Intervals are
-bootstrapped over speakers. Of the few clips that are longer than the model's window, its length is heard. Calibration:
+is repeated with random handfuls of clips, and with all clips, told who speaks in them or which labels occur. Intervals
+are bootstrapped over speakers. Of the few clips longer than the model's window, its length is heard. Calibration:
 the expected error of the score among all of the model's labels, and the accuracy of the surest answers (risk and
 coverage). With `--seeds`, what this command wrote for checkpoints of the same recipe and other seeds, the table says
 how much a seed matters.
