@@ -19,12 +19,13 @@ def adapted(tmp_path_factory):
     return folder
 
 
-def test_only_the_statistics_change(adapted):
+def test_only_the_statistics_change_and_a_reader_of_their_own_is_added(adapted):
     before = load_embedded()[0].state_dict()
     after = MSERForEmotionGeneration.from_pretrained(adapted).state_dict()
     changed = {name for name in before if not torch.equal(before[name], after[name].to(before[name].dtype))}
     assert changed
     assert all(name.startswith("connector.") and name.endswith(("_mean", "_std")) for name in changed)
+    assert set(after) - set(before) == {"connector.own_weight", "connector.own_bias"}
 
 
 def test_the_saved_checkpoint_predicts(adapted, capsys):
