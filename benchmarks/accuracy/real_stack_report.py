@@ -19,10 +19,12 @@ from hf_mser.evaluation.files import write_json, write_text
 from hf_mser.evaluation.predictors import Prediction
 from hf_mser.evaluation.protocols import protocol
 from hf_mser.evaluation.tasks import Task
+from hf_mser.registration import EMBEDDED_CHECKPOINT
 
 PROTOCOL = "leave-one-language-out"
-READER_WEIGHT = {"world": 1.0, "clouds": 0.75}
-TEMPERATURE = 7.758
+FITTED = json.loads((EMBEDDED_CHECKPOINT / "config.json").read_text(encoding="utf-8"))
+READER_WEIGHT = {"world": FITTED["label_weights"][0][0], "clouds": FITTED["label_clouds"]["weight"]}
+TEMPERATURE = FITTED["label_clouds"]["temperature"]
 """What the reader counts beside the LLM's scores, as it is and adapted, and how sure both are together then: as in
 mser-tiny, where corpora left out said so."""
 BASELINES = Path(__file__).parents[1] / "results" / "baselines.json"
@@ -35,7 +37,7 @@ class Row:
     name: str
     system: str
     domain: str = "world"
-    read: str = ""  # what linear reading adds: in the "world"'s domain, or by "clouds" and what they taught the clips
+    read: str = ""  # what linear reading adds: in the "world"'s domain, or by "clouds" and what they teach
     averaged: bool = False
 
     @property
@@ -100,9 +102,8 @@ class Kept:
             total = total + scores - np.log(np.exp(scores).sum(1, keepdims=True))
             if self.row.read:
                 with np.load(self.work / "probe" / f"{language}-{seed}.npz") as kept:
-                    total = total + READER_WEIGHT[self.row.read] * kept[f"{self.row.read}_scores"][own].astype(
-                        np.float64
-                    )
+                    read = kept[f"{self.row.read}_scores"][own].astype(np.float64)
+                total = total + READER_WEIGHT[self.row.read] * read
         scores = total / len(seeds)
         if self.row.by_clouds:
             scores = evened(scores, np.arange(len(EMOTIONS)), TEMPERATURE)

@@ -41,8 +41,7 @@ class FoundLabels(NamedTuple):
 
     def added(self, values: torch.Tensor, readings: torch.Tensor, traits: torch.Tensor | None = None) -> torch.Tensor:
         """What is added to the scores of clips with these standardised statistics, readings and traits."""
-        if self.middles is not None and self.moved.offsets is not None and traits is not None:
-            readings = readings - self.moved.offsets[nearest(traits.double(), self.middles)]
+        readings = _less_offsets(readings, traits, self.middles, self.moved.offsets)
         weights, bias = self.moved.answers()
         return readings.double() @ weights.T + bias + self.moved.clouds.weight * self.own(values).double()
 
@@ -67,14 +66,12 @@ def find_labels(
     """
     told, speakers, middles = None not in names, None, None
     if traits is not None:
-        traits = traits.double()
-        speakers = _numbered(names) if told else find_speakers(traits)
+        speakers = _numbered(names) if told else find_speakers(traits.double())
+        middles = None if speakers is None else middles_of(traits.double(), speakers)
     moved = clouds.moved_to(readings, speakers, CAUTION_TOLD if told else CAUTION_FOUND, labels)
-    if traits is not None and speakers is not None and moved.offsets is not None:
-        middles = middles_of(traits, speakers)
-        readings = readings - moved.offsets[nearest(traits, middles)]
     weights, bias = moved.clouds.log_probs(moved.log_shares)
-    return FoundLabels(moved, middles, learn_from(values.float(), readings.double() @ weights.T + bias))
+    said = _less_offsets(readings, traits, middles, moved.offsets).double() @ weights.T + bias
+    return FoundLabels(moved, middles, learn_from(values.float(), said))
 
 
 def move_clouds(
@@ -149,6 +146,18 @@ def towards_equal_shares(
     shares = (scores.double() / temperature).softmax(-1).mean(0)
     strength = equal_shares * len(scores) / (len(scores) + SHARES_PRIOR_CLIPS) * temperature
     return shares, -strength * (shares.clamp(min=SMALLEST_SHARE) * len(shares)).log()
+
+
+def _less_offsets(
+    readings: torch.Tensor,
+    traits: torch.Tensor | None,
+    middles: torch.Tensor | None,
+    offsets: torch.Tensor | None,
+) -> torch.Tensor:
+    """Readings without what sets the nearest speaker's apart, where speakers are told apart."""
+    if traits is None or middles is None or offsets is None:
+        return readings
+    return readings - offsets[nearest(traits.double(), middles)]
 
 
 def _numbered(names: Sequence[Hashable]) -> torch.Tensor:
