@@ -74,9 +74,8 @@ def main() -> None:
     versions = [hear(student, spectra, work / f"heard-{number}.f16", seed) for number, seed in enumerate(seeds)]
     lessons = (recipe.connector, recipe.decoder, clips, versions, decoder, tokenizer, recipe.prompt, recipe.seed)
     held_out = answers_of_held_out_corpora(*lessons, log.stage("held out"))
-    truths = [own.truth for own in held_out]
-    plain = Calibration.of([own.scores for own in held_out], [own.readings for own in held_out], truths)
-    moved = Calibration.of([own.adapted for own in held_out], [own.clouds for own in held_out], truths)
+    plain = Calibration.of(*zip(*(own.plain for own in held_out), strict=True))
+    moved = Calibration.of(*zip(*(answers for own in held_out for answers in own.adapted), strict=True))
     figures = calibration_figures(held_out, plain, moved)
     log("calibration", {"as_it_is": asdict(plain), "adapted": asdict(moved), **figures})
     listener = train_connector(*lessons, log.stage("connector"))

@@ -21,10 +21,10 @@ from zero_shot import Heard, recall
 from hf_mser import MSERForEmotionGeneration, MSERProcessor
 from hf_mser.evaluation.files import write_json, write_text
 from hf_mser.registration import EMBEDDED_CHECKPOINT
+from hf_mser.training.balance import drawn_clips, unequal_clips
 
 SHARES = (0.0, 0.25, 0.5, 1.0)
 DRAWS = 3
-FEWEST = 5  # clips of a label
 NEUTRAL, NEUTRAL_SHARE = 0, 0.7
 CASES = {"as they are": 1.0, "3 : 1": 3.0, "10 : 1": 10.0, "seven tenths neutral": None}
 
@@ -57,17 +57,13 @@ def main() -> None:
 
 def drawn(truth: np.ndarray, ratio: float | None, random: np.random.Generator) -> np.ndarray:
     """Clips of every label: the most frequent of them `ratio` times as often as the rarest, or mostly neutral ones."""
-    labels = np.unique(truth[truth >= 0])
     if ratio == 1:
         return np.flatnonzero(truth >= 0)
-    wanted = np.full(len(labels), (1 - NEUTRAL_SHARE) / (len(labels) - 1))
-    wanted[labels == NEUTRAL] = NEUTRAL_SHARE
     if ratio is not None:
-        wanted = ratio ** (-random.permutation(len(labels)) / (len(labels) - 1))
-    there = np.array([(truth == label).sum() for label in labels])
-    counts = np.maximum(FEWEST, (wanted * (there / wanted).min()).astype(int))
-    chosen = [random.choice(np.flatnonzero(truth == label), n, False) for label, n in zip(labels, counts, strict=True)]
-    return np.sort(np.concatenate(chosen))
+        return unequal_clips(truth, ratio, random)
+    labels = np.unique(truth[truth >= 0])
+    shares = np.where(labels == NEUTRAL, NEUTRAL_SHARE, (1 - NEUTRAL_SHARE) / (len(labels) - 1))
+    return drawn_clips(truth, shares, random)
 
 
 def table(figures: dict[str, dict[str, list[Any]]]) -> str:

@@ -13,6 +13,7 @@ from hf_mser.training.calibration import Calibration
 from hf_mser.training.tiny import words
 from hf_mser.training.tiny.assembly import assemble, save
 from hf_mser.training.tiny.calibration import (
+    Answers,
     HeldOut,
     answers_of_held_out_corpora,
     calibration_figures,
@@ -115,9 +116,15 @@ def test_a_corpus_left_out_is_answered_by_a_connector_that_never_heard_it(lesson
     answers = answers_of_held_out_corpora(*lessons, lambda _: None)
     assert [own.corpus for own in answers] == ["a", "b", "c"]
     for own in answers:
-        assert own.scores.shape == own.readings.shape == own.adapted.shape == own.clouds.shape == (56, 7)
-        assert recall(own.readings, own.truth) > 60
-        assert recall(own.clouds, own.truth) >= recall(own.readings, own.truth) - 5
+        whole, *parts = own.adapted
+        for answers in (own.plain, whole):
+            assert answers.scores.shape == answers.added.shape == (56, 7)
+        assert recall(own.plain.added, own.plain.truth) > 60
+        assert recall(whole.added, whole.truth) >= recall(own.plain.added, own.plain.truth) - 5
+        for answers in parts:  # eight clips of the most frequent emotion, five of the rarest
+            assert sorted(answers.truth.bincount().tolist()) == [5, 5, 5, 5, 5, 5, 8]
+            assert answers.scores.shape == answers.added.shape == (len(answers.truth), 7)
+        assert not torch.equal(parts[0].truth, parts[1].truth)
 
 
 def test_the_parts_become_a_checkpoint_that_adapts(listener, lessons, tmp_path):
@@ -151,7 +158,8 @@ def test_calibration_finds_what_was_added_and_undoes_what_made_scores_too_sure(s
     found = Calibration.of([scores * sharpened], [added * sharpened], [truth])
     assert found.weight == pytest.approx(weight, abs=0.11)
     assert found.temperature == pytest.approx(sharpened, rel=0.15)
-    answer = HeldOut("a", scores * sharpened, added * sharpened, scores * sharpened, added * sharpened, truth)
+    answers = Answers(scores * sharpened, added * sharpened, truth)
+    answer = HeldOut("a", answers, [answers])
     figures = calibration_figures([answer], found, Calibration(0.0, 1.0))
     assert figures["ECE_as_it_is"] < 5
     logits = found.logits(scores * sharpened, added * sharpened)

@@ -10,6 +10,8 @@ import numpy as np
 from .arguments import MSERTrainingArguments
 from .sampler import EmotionBatchSampler
 
+FEWEST_DRAWN = 5
+
 
 def balanced_sampler(dataset: Any, args: MSERTrainingArguments, local_batch_size: int) -> EmotionBatchSampler:
     """Batches of emotions x clips for a `datasets.Dataset` or any sequence of rows.
@@ -48,6 +50,31 @@ def balanced_weights(corpus: np.ndarray, emotion: np.ndarray, power: float = 0.5
         kinds, number = np.unique(emotion[own], return_counts=True)
         weights[own] = own.sum() ** power / len(kinds) / number[np.searchsorted(kinds, emotion[own])]
     return weights / weights.sum()
+
+
+def unequal_clips(emotion: np.ndarray, ratio: float, random: np.random.Generator) -> np.ndarray:
+    """Places of clips of every emotion, the most frequent `ratio` times as often as the rarest, in a random order.
+
+    Example:
+        >>> emotion = np.repeat([0, 1, 2], 100)
+        >>> np.unique(emotion[unequal_clips(emotion, 4, np.random.default_rng(0))], return_counts=True)[1].tolist()
+        [25, 50, 100]
+    """
+    kinds = np.unique(emotion[emotion >= 0])
+    return drawn_clips(emotion, ratio ** (-random.permutation(len(kinds)) / max(1, len(kinds) - 1)), random)
+
+
+def drawn_clips(emotion: np.ndarray, shares: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Places of as many clips as have these shares of the emotions that occur, in ascending order; 5 of each at least.
+
+    Example:
+        >>> drawn_clips(np.array([0, 0, 0, 0, 0, 0, 1, 1, 1]), np.array([0.7, 0.3]), np.random.default_rng(0))
+        array([0, 1, 2, 3, 4, 5, 6, 7, 8])
+    """
+    kinds, there = np.unique(emotion[emotion >= 0], return_counts=True)
+    counts = np.maximum(np.minimum(FEWEST_DRAWN, there), (shares * (there / shares).min()).astype(int))
+    drawn = [random.choice(np.flatnonzero(emotion == kind), n, False) for kind, n in zip(kinds, counts, strict=True)]
+    return np.sort(np.concatenate(drawn))
 
 
 def column(dataset: Any, name: str) -> Sequence[Any]:

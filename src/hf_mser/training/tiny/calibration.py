@@ -4,12 +4,16 @@ On the clips that it learned from, a connector is always right and always sure. 
 is trained on all the others, and what it says of the corpus left out shows how sure it should have been. One
 temperature for all of them makes their scores as probable as the truth was. So do the weights of what is added to
 them: of the readings as it is, of the labels' clouds after adaptation. All are given to the connector that ships.
+
+Whoever adapts has seldom as many clips of each emotion, and of others it is less often right. So it is adapted to each
+corpus whole, and to parts of it in which some emotions are rare.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -20,7 +24,8 @@ from ...adapted_answers import find_labels
 from ...emotions import EMOTIONS
 from ...evaluation.metrics import expected_calibration_error
 from ...label_clouds import LabelClouds
-from ..adaptable.label_clouds import clouds_of_corpora, move_domain
+from ..adaptable.label_clouds import at_home_in, clouds_of_corpora
+from ..balance import unequal_clips
 from ..calibration import Calibration
 from .clips import Clip, emotions_of
 from .connecting import Listener, train_connector
@@ -29,6 +34,22 @@ from .recipe import ConnectorRecipe, DecoderRecipe
 
 BATCH = 64
 UNKNOWN = -1e4
+UNEQUAL, UNEQUAL_PARTS = 10.0, 3
+"""How many times the most frequent emotion is as frequent as the rarest, in so many parts of each corpus."""
+
+
+class Answers(NamedTuple):
+    """What a connector said of clips.
+
+    Args:
+        scores: log-likelihoods of the seven emotions (clips, emotions).
+        added: what is read linearly: the readings as it is, what the labels' clouds would add after adaptation.
+        truth: the emotions' numbers.
+    """
+
+    scores: Tensor
+    added: Tensor
+    truth: Tensor
 
 
 @dataclass
@@ -37,19 +58,14 @@ class HeldOut:
 
     Args:
         corpus: its name.
-        scores: log-likelihoods of the seven emotions as it is (clips, emotions).
-        readings: the linear readings as it is.
-        adapted: the same after adaptation of the statistics to all clips.
-        clouds: what the labels' clouds would add to those.
-        truth: the emotions' numbers.
+        plain: of all clips, as it is.
+        adapted: the same after adaptation to all clips, and of parts in which emotions are unequally frequent,
+            after adaptation to each part.
     """
 
     corpus: str
-    scores: Tensor
-    readings: Tensor
-    adapted: Tensor
-    clouds: Tensor
-    truth: Tensor
+    plain: Answers
+    adapted: list[Answers]
 
 
 def answers_of_held_out_corpora(
@@ -75,27 +91,40 @@ def answers_of_held_out_corpora(
         own = np.flatnonzero(corpus == name)
         known = np.unique(emotion[(corpus != name) & (emotion >= 0)])
         asked = own[np.isin(emotion[own], known)]
-        heard = versions[0]
-        scores, read = _ask(listener, heard, asked), listener.connector.readings_of(_statistics(heard, asked))
-        clouds = clouds_of(listener, heard, clips, others, known)
-        move_domain(listener.connector, _statistics(heard, own), torch.from_numpy(heard.lengths[own]))
-        added = torch.full((len(own), len(EMOTIONS)), UNKNOWN)
-        statistics = _statistics(heard, own)
-        readings, traits = listener.connector.readings_of(statistics), listener.connector.traits_of(statistics)
-        values, readings = listener.connector.standardized(statistics).flatten(1), readings[:, known]
+        readings = listener.connector.readings_of(_statistics(versions[0], asked))
+        plain = Answers(_ask(listener, versions[0], asked), readings, torch.tensor(emotion[asked]))
+        clouds = clouds_of(listener, versions[0], clips, others, known)
+        random = np.random.default_rng(seed)
+        parts = [asked[unequal_clips(emotion[asked], UNEQUAL, random)] for _ in range(UNEQUAL_PARTS)]
+        adapted = [
+            _adapted_answers(listener, versions[0], clouds, met, np.intersect1d(met, asked), emotion, known)
+            for met in (own, *parts)
+        ]
+        answers.append(HeldOut(str(name), plain, adapted))
+        figures = {"UA": recall(plain.scores, plain.truth), "UA adapted": recall(adapted[0].scores, plain.truth)}
+        log({"corpus": str(name), **figures})
+    return answers
+
+
+def _adapted_answers(
+    listener: Listener,
+    heard: HeardClips,
+    clouds: LabelClouds,
+    met: np.ndarray,
+    asked: np.ndarray,
+    emotion: np.ndarray,
+    known: np.ndarray,
+) -> Answers:
+    """What is said of the clips asked, some of those met, after adaptation to these. The connector stays as it was."""
+    connector, statistics = listener.connector, _statistics(heard, met)
+    added = torch.full((len(met), len(EMOTIONS)), UNKNOWN)
+    with at_home_in(connector, statistics, torch.from_numpy(heard.lengths[met])):
+        readings, traits = connector.readings_of(statistics)[:, known], connector.traits_of(statistics)
+        values = connector.standardized(statistics).flatten(1)
         found = find_labels(clouds, values, readings, traits)
         added[:, known] = found.added(values, readings, traits).float()
-        adapted, truth = _ask(listener, heard, asked), torch.tensor(emotion[asked])
-        answer = HeldOut(str(name), scores, read, adapted, added[np.isin(own, asked)], truth)
-        answers.append(answer)
-        log(
-            {
-                "corpus": answer.corpus,
-                "UA": recall(answer.scores, answer.truth),
-                "UA adapted": recall(answer.adapted, answer.truth),
-            }
-        )
-    return answers
+        scores = _ask(listener, heard, asked)
+    return Answers(scores, added[np.isin(met, asked)], torch.tensor(emotion[asked]))
 
 
 def clouds_of(
@@ -113,15 +142,17 @@ def clouds_of(
 def calibration_figures(answers: Sequence[HeldOut], plain: Calibration, moved: Calibration) -> dict[str, float]:
     """Over the held-out corpora, as it is and adapted: UA and calibration error in per cent."""
     figures: dict[str, float] = {}
-    for name in ("as_it_is", "adapted"):
+    said = {
+        "as_it_is": [plain.logits(own.plain.scores, own.plain.added) for own in answers],
+        "adapted": [moved.logits(own.adapted[0].scores, own.adapted[0].added) for own in answers],
+    }
+    for name, of_corpora in said.items():
         recalls, errors = [], []
-        for own in answers:
-            logits = plain.logits(own.scores, own.readings)
-            if name == "adapted":
-                logits = moved.logits(own.adapted, own.clouds)
+        for own, logits in zip(answers, of_corpora, strict=True):
+            truth = own.plain.truth
             confidence, answer = logits.softmax(1).max(1)
-            errors.append(100 * expected_calibration_error(confidence.tolist(), (answer == own.truth).tolist()))
-            recalls.append(recall(logits, own.truth))
+            errors.append(100 * expected_calibration_error(confidence.tolist(), (answer == truth).tolist()))
+            recalls.append(recall(logits, truth))
         figures |= {f"UA_{name}": round(float(np.mean(recalls)), 1), f"ECE_{name}": round(float(np.mean(errors)), 1)}
     return figures
 
