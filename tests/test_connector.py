@@ -117,7 +117,7 @@ def test_each_clip_is_compared_with_what_is_ordinary_for_its_voice():
 
 
 @torch.no_grad()
-def test_readings_of_the_speakers_met_are_less_their_offsets_and_those_of_the_own_reader_follow():
+def test_readings_of_the_speakers_met_are_less_their_offsets_those_of_the_own_reader_too():
     made = connector(num_readings=3, num_speaker_traits=2)
     made.reader_weight.normal_()
     made.trait_weight.normal_()
@@ -134,15 +134,17 @@ def test_readings_of_the_speakers_met_are_less_their_offsets_and_those_of_the_ow
     assert who[[0, 3]].tolist() == [0, 1]
     torch.testing.assert_close(made(frames).readings, plain - offsets[who])
     torch.testing.assert_close(made.readings_of(statistics), plain - offsets[who])
-    own = torch.randn(3, 24), torch.randn(3)
+    own, offsets = (torch.randn(3, 24), torch.randn(3)), torch.randn(3, 6)
     made.learn_own(*own)
+    made.meet_speakers(middles, offsets)
     assert made.config.num_own_readings == 3
     values = made.standardized(statistics).flatten(1)
-    expected = torch.cat([plain - offsets[who], values @ own[0].T + own[1]], 1)
+    expected = torch.cat([plain, values @ own[0].T + own[1]], 1) - offsets[who]
     torch.testing.assert_close(made(frames).readings, expected)
     torch.testing.assert_close(made.readings_of(statistics), expected)
     made.forget_domain()
     assert (made.config.num_speakers, made.config.num_own_readings) == (0, 0)
+    assert made.speaker_offsets.shape == (0, 3)
     torch.testing.assert_close(made(frames).readings, plain)
 
 

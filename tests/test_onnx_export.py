@@ -64,7 +64,7 @@ def test_the_file_of_an_adapted_model_knows_the_speakers_it_met_and_what_it_lear
     frames, frames_mask = model.encode_speech(x, mask)
     normed = torch.nn.functional.layer_norm(frames, frames.shape[-1:])
     traits = model.connector.traits_of(model.connector.pool_statistics(normed, frames_mask)).detach()
-    model.connector.meet_speakers(traits, torch.randn(3, 7))
+    model.connector.meet_speakers(traits, torch.randn(3, 14))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         path = export_onnx(model, processor, tmp_path / "onnx")

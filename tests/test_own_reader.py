@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hf_mser.own_reader import PRIOR_CLIPS, RIDGE, ROUNDS, SMALLEST_DEVIATION, STRENGTH, learn_from
+from hf_mser.own_reader import BELIEVED, PRIOR_CLIPS, RIDGE, ROUNDS, SMALLEST_DEVIATION, STRENGTH, learn_from
 
 
 def softmax(rows: np.ndarray) -> np.ndarray:
@@ -21,7 +21,7 @@ def test_each_clip_is_told_what_all_others_make_of_it():
     centred = values - values.mean(0)
     by_others, scale = np.zeros_like(said), 0.0
     for _ in range(ROUNDS):
-        wanted = softmax(said + scale * by_others)
+        wanted = softmax(BELIEVED * said + scale * by_others)
         wanted -= wanted.mean(0)
         for clip in range(len(values)):
             rest = np.delete(np.arange(len(values)), clip)
@@ -30,7 +30,8 @@ def test_each_clip_is_told_what_all_others_make_of_it():
             by_others[clip] = centred[clip] @ weights
         scale = STRENGTH * 25 / (25 + PRIOR_CLIPS) / by_others.std(ddof=1)
     weights = np.linalg.solve(centred.T @ centred / 60 + RIDGE * np.eye(60), centred.T @ wanted / 60)
-    reader = learn_from(torch.tensor(values), torch.tensor(said))
+    reader, told = learn_from(torch.tensor(values), torch.tensor(said))
+    np.testing.assert_allclose(told.numpy(), STRENGTH * 25 / (25 + PRIOR_CLIPS) / by_others.std(ddof=1) * by_others)
     np.testing.assert_allclose(reader(torch.tensor(values)).numpy(), scale * centred @ weights, atol=1e-6)
 
 
@@ -41,7 +42,7 @@ def test_it_finds_what_the_clouds_cannot_see():
     values = torch.randn(800, 100, generator=random)
     values[:, :20] += (labels * 2.0 - 1)[:, None]
     said = torch.stack([-values[:, 0], values[:, 0]], 1)
-    reader = learn_from(values[:600], said[:600])
+    reader = learn_from(values[:600], said[:600]).reader
     before = (said[600:].argmax(1) == labels[600:]).float().mean()
     after = ((said + reader(values))[600:].argmax(1) == labels[600:]).float().mean()
     assert before < 0.9
@@ -53,7 +54,7 @@ def test_it_finds_what_the_clouds_cannot_see():
 def test_few_clips_say_little_and_whatever_they_are_nothing_breaks(count, seed, scale):
     random = torch.Generator().manual_seed(seed)
     values = scale * torch.randn(count, 30, generator=random)
-    reader = learn_from(values, 10 * torch.randn(count, 4, generator=random))
+    reader = learn_from(values, 10 * torch.randn(count, 4, generator=random)).reader
     added = reader(values)
     assert bool(added.isfinite().all())
     largest = STRENGTH * count / (count + PRIOR_CLIPS) / SMALLEST_DEVIATION

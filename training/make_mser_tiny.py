@@ -24,11 +24,11 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 from hf_mser import MSERForEmotionGeneration
 from hf_mser.backbones import fingerprint
 from hf_mser.emotions import EMOTIONS
-from hf_mser.training.calibration import Calibration
 from hf_mser.training.tiny.assembly import assemble, save
 from hf_mser.training.tiny.calibration import (
     answers_of_held_out_corpora,
     calibration_figures,
+    calibration_of,
     clouds_of,
 )
 from hf_mser.training.tiny.clips import Spectra, prepare_spectra, read_clips
@@ -74,8 +74,7 @@ def main() -> None:
     versions = [hear(student, spectra, work / f"heard-{number}.f16", seed) for number, seed in enumerate(seeds)]
     lessons = (recipe.connector, recipe.decoder, clips, versions, decoder, tokenizer, recipe.prompt, recipe.seed)
     held_out = answers_of_held_out_corpora(*lessons, log.stage("held out"))
-    plain = Calibration.of(*zip(*(own.plain for own in held_out), strict=True))
-    moved = Calibration.of(*zip(*(answers for own in held_out for answers in own.adapted), strict=True))
+    plain, moved = calibration_of(held_out)
     figures = calibration_figures(held_out, plain, moved)
     log("calibration", {"as_it_is": asdict(plain), "adapted": asdict(moved), **figures})
     listener = train_connector(*lessons, log.stage("connector"))

@@ -47,7 +47,7 @@ def main() -> None:
                 clips = drawn(truth, ratio, np.random.default_rng(draw))
                 for share in SHARES:
                     own = np.unique(truth[truth >= 0])
-                    answer = own[heard.scores(clips, equal_shares=share)[clips][:, own].argmax(1)]
+                    answer = own[heard.scores(clips, asked=clips, equal_shares=share)[:, own].argmax(1)]
                     right = 100 * float((answer == truth[clips]).mean())
                     figures[case][str(share)].append([folder.name, recall(answer, truth[clips]), right])
         print(folder.name, flush=True)

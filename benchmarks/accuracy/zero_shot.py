@@ -182,30 +182,34 @@ class Heard:
             self.batches.append((rows, frames.half(), mask))
 
     @torch.no_grad()
-    def scores(self, adapted_to: np.ndarray | None, told: bool = False, **options: Any) -> np.ndarray:
+    def scores(
+        self, adapted_to: np.ndarray | None, told: bool = False, asked: np.ndarray | None = None, **options: Any
+    ) -> np.ndarray:
         """What a softmax makes probabilities of (clips, labels), after adaptation to some of the clips.
 
         The model is told who speaks in these, or finds out; who speaks in the clips that it answers is never told.
+        It answers all clips, or those asked, in their order.
         """
-        with unadapted_afterwards(self.model):
+        model, clips = self.model, np.arange(len(self.emotion)) if asked is None else asked
+        scores = np.zeros((len(self.emotion), len(model.config.labels)))
+        with unadapted_afterwards(model):
             if adapted_to is not None:
-                adapt_to_frames(self.model, self._of(adapted_to, told), **options)
-            return self._answers()
-
-    def _answers(self) -> np.ndarray:
-        model = self.model
-        scores = np.zeros((sum(len(rows) for rows, *_ in self.batches), len(model.config.labels)))
-        for rows, frames, mask in self.batches:
-            own = model.score_emotions(speech_frames=frames.float(), speech_frames_mask=mask)
-            scores[rows] = (own / model.config.temperature).numpy()
-        return scores
+                adapt_to_frames(model, self._of(adapted_to, told), **options)
+            for rows, frames, mask in self._batches_of(clips):
+                own = model.score_emotions(speech_frames=frames, speech_frames_mask=mask)
+                scores[rows] = (own / model.config.temperature).numpy()
+        return scores[clips]
 
     def _of(self, clips: np.ndarray, told: bool) -> Iterator[tuple[Any, ...]]:
+        for rows, frames, mask in self._batches_of(clips):
+            yield frames, mask, [self.voices[row] if told else None for row in rows]
+
+    def _batches_of(self, clips: np.ndarray) -> Iterator[tuple[np.ndarray, torch.Tensor, torch.Tensor]]:
+        """Numbers, frames and mask of these clips, those of similar length together."""
         for rows, frames, mask in self.batches:
-            chosen = torch.from_numpy(np.flatnonzero(np.isin(rows, clips)))
+            chosen = np.flatnonzero(np.isin(rows, clips))
             if len(chosen):
-                names = [self.voices[row] if told else None for row in rows[chosen.numpy()]]
-                yield frames[chosen].float(), mask[chosen], names
+                yield rows[chosen], frames[torch.from_numpy(chosen)].float(), mask[torch.from_numpy(chosen)]
 
 
 def recall(predicted: np.ndarray, truth: np.ndarray) -> float:

@@ -216,10 +216,10 @@ def unadapted_afterwards(model: Any) -> Iterator[None]:
             setattr(config, name, value)
         if learns:
             connector.forget_domain()
-        if speakers:
-            connector.meet_speakers(*speakers)
         if own:
             connector.learn_own(*own)
+        if speakers:
+            connector.meet_speakers(*speakers)
 
 
 def _places(labels: Sequence[str], known: Sequence[str]) -> list[int]:

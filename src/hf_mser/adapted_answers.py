@@ -1,10 +1,10 @@
 """How adaptation moves a model's answers: to the labels' clouds in the new domain, and towards equal shares.
 
 What is read linearly from all clips shows where those of each label lie, and how far each speaker's lie off
-(`label_clouds.py`, `speakers.py`). From that the clips teach a reader of the domain's own (`own_reader.py`). Both are
-added to the LLM's scores. Of what is answered then, a label that is heard more often than others goes half-way to the
-same share, in the logarithm: shares that are found without a label are uncertain, and all emotions are to be recognised
-alike.
+(`label_clouds.py`, `speakers.py`). From that the clips teach a reader of the domain's own (`own_reader.py`), each heard
+beside what is ordinary for who speaks. Both are added to the LLM's scores. Of what is answered then, a label that is
+heard more often than others goes half-way to the same share, in the logarithm: shares that are found without a label
+are uncertain, and all emotions are to be recognised alike.
 """
 
 from collections.abc import Hashable, Sequence
@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 import torch
 
 from .batching import batches
-from .label_clouds import CAUTION_FOUND, CAUTION_TOLD, SMALLEST_SHARE, LabelClouds, MovedClouds
+from .label_clouds import CAUTION, CAUTION_AT_FIRST, SMALLEST_SHARE, LabelClouds, MovedClouds
 from .own_reader import OwnReader, learn_from
-from .speakers import find_speakers, middles_of, nearest
+from .speakers import find_speakers, find_speakers_again, middles_of, nearest, ordinary_of
 
 EQUAL_SHARES = 0.5
 """How far the labels' shares are moved towards equal ones, chosen on corpora left out inside the training corpora."""
@@ -30,20 +30,25 @@ class FoundLabels(NamedTuple):
     """What unlabelled clips of a domain show of its labels.
 
     Args:
-        moved: where the labels' clouds lie, and how far each speaker's readings lie off.
-        middles: the middle traits of each speaker (speakers, traits), where some are told apart.
+        moved: where the labels' clouds lie.
         own: the reader that the clips teach.
+        middles: the middle traits of each speaker (speakers, traits), where some are told apart.
+        offsets: how far each speaker's readings lie off, and how far what the own reader reads (speakers, 2 labels).
     """
 
     moved: MovedClouds
-    middles: torch.Tensor | None
     own: OwnReader
+    middles: torch.Tensor | None = None
+    offsets: torch.Tensor | None = None
 
     def added(self, values: torch.Tensor, readings: torch.Tensor, traits: torch.Tensor | None = None) -> torch.Tensor:
         """What is added to the scores of clips with these standardised statistics, readings and traits."""
-        readings = _less_offsets(readings, traits, self.middles, self.moved.offsets)
+        read = torch.cat([readings.double(), self.own(values).double()], 1)
+        if traits is not None and self.middles is not None and self.offsets is not None:
+            read = read - self.offsets[nearest(traits.double(), self.middles)]
+        of_clouds, of_own = read.chunk(2, 1)
         weights, bias = self.moved.answers()
-        return readings.double() @ weights.T + bias + self.moved.clouds.weight * self.own(values).double()
+        return of_clouds @ weights.T + bias + self.moved.clouds.weight * of_own
 
 
 def find_labels(
@@ -56,6 +61,8 @@ def find_labels(
 ) -> FoundLabels:
     """Find labels among unlabelled clips of one domain.
 
+    Who speaks is found twice, if it is not told: by traits alone at first, and again when the labels are known roughly.
+
     Args:
         clouds: those of the training recordings.
         values: the clips' statistics, standardised in this domain (clips, inputs).
@@ -64,14 +71,34 @@ def find_labels(
         names: who speaks in each, or `None` for who is to be found.
         labels: the numbers of the labels that occur, if not all do.
     """
-    told, speakers, middles = None not in names, None, None
-    if traits is not None:
-        speakers = _numbered(names) if told else find_speakers(traits.double())
-        middles = None if speakers is None else middles_of(traits.double(), speakers)
-    moved = clouds.moved_to(readings, speakers, CAUTION_TOLD if told else CAUTION_FOUND, labels)
+    values = values.float()
+    if traits is None:
+        moved = clouds.moved_to(readings, None, labels=labels)
+        return FoundLabels(moved, learn_from(values, _said(moved, readings)).reader)
+    told, traits = None not in names, traits.double()
+    speakers = _numbered(names) if told else find_speakers(traits)
+    moved = clouds.moved_to(readings, speakers, CAUTION if told else CAUTION_AT_FIRST, labels)
+    said = _said(moved, readings, speakers)
+    lesson = learn_from(values, said)
+    belongs = (said + lesson.by_others).softmax(1)
+    if not told:
+        speakers = find_speakers_again(traits, values, belongs)
+        moved = clouds.moved_to(readings, speakers, CAUTION, labels)
+    if speakers is None or moved.offsets is None:
+        return FoundLabels(moved, lesson.reader)
+    ordinary = ordinary_of(values, speakers, belongs)
+    own = learn_from(values - ordinary[speakers], _said(moved, readings, speakers)).reader
+    offsets = torch.cat([moved.offsets, (ordinary @ own.weight.T).double()], 1)
+    return FoundLabels(moved, own, middles_of(traits, speakers), offsets)
+
+
+def _said(moved: MovedClouds, readings: torch.Tensor, speakers: torch.Tensor | None = None) -> torch.Tensor:
+    """Log-probabilities of the labels by where their clouds lie, but for what all labels share."""
     weights, bias = moved.clouds.log_probs(moved.log_shares)
-    said = _less_offsets(readings, traits, middles, moved.offsets).double() @ weights.T + bias
-    return FoundLabels(moved, middles, learn_from(values.float(), said))
+    readings = readings.double()
+    if speakers is not None and moved.offsets is not None:
+        readings = readings - moved.offsets[speakers]
+    return readings @ weights.T + bias
 
 
 def move_clouds(
@@ -91,9 +118,9 @@ def move_clouds(
     values = connector.standardized(statistics).flatten(1).cpu()
     traits = connector.traits_of(statistics).cpu() if connector.tells_speakers else None
     found = find_labels(clouds, values, readings, traits, names, labels)
-    if found.middles is not None:
-        connector.meet_speakers(found.middles, found.moved.offsets)
     connector.learn_own(*found.own)
+    if found.middles is not None:
+        connector.meet_speakers(found.middles, found.offsets)
     weights, bias = found.moved.answers()
     share = len(statistics) / (len(statistics) + CLOUDS_PRIOR_CLIPS)
     before = torch.tensor(config.label_weights or [[0.0] * count] * count, dtype=torch.float64)[:, :count]
@@ -146,18 +173,6 @@ def towards_equal_shares(
     shares = (scores.double() / temperature).softmax(-1).mean(0)
     strength = equal_shares * len(scores) / (len(scores) + SHARES_PRIOR_CLIPS) * temperature
     return shares, -strength * (shares.clamp(min=SMALLEST_SHARE) * len(shares)).log()
-
-
-def _less_offsets(
-    readings: torch.Tensor,
-    traits: torch.Tensor | None,
-    middles: torch.Tensor | None,
-    offsets: torch.Tensor | None,
-) -> torch.Tensor:
-    """Readings without what sets the nearest speaker's apart, where speakers are told apart."""
-    if traits is None or middles is None or offsets is None:
-        return readings
-    return readings - offsets[nearest(traits.double(), middles)]
 
 
 def _numbered(names: Sequence[Hashable]) -> torch.Tensor:

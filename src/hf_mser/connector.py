@@ -45,7 +45,7 @@ class EmotionQFormer(nn.Module):
     apart; `voice_direction` and `voice_offset` tell from a clip's statistics which it is. With `num_readings` a linear
     reader of the statistics (`reader_weight`, `reader_bias`) shows adaptation where each label's clips lie. With
     `num_speaker_traits` it can tell who speaks, too (`trait_weight`): the speakers that adaptation met lie at
-    `speaker_middles`, and their readings are off by `speaker_offsets`, which are taken away.
+    `speaker_middles`, and their readings, own ones included, are off by `speaker_offsets`, which are taken away.
 
     Args:
         config (`EmotionQFormerConfig`): Sizes of the Q-Former.
@@ -172,7 +172,7 @@ class EmotionQFormer(nn.Module):
         if traits:
             self.register_buffer("trait_weight", zeros(traits, inputs))
             self.register_buffer("speaker_middles", zeros(config.num_speakers, traits))
-            self.register_buffer("speaker_offsets", zeros(config.num_speakers, readings))
+            self.register_buffer("speaker_offsets", zeros(config.num_speakers, readings + config.num_own_readings))
 
     def standardized(self, statistics: torch.Tensor) -> torch.Tensor:
         """How far statistics (batch, layers, 2, width) depart from what is ordinary."""
@@ -196,7 +196,7 @@ class EmotionQFormer(nn.Module):
         return nn.functional.linear(statistics.flatten(1), self.trait_weight)
 
     def meet_speakers(self, middles: torch.Tensor, offsets: torch.Tensor) -> None:
-        """From now on take away these offsets (speakers, labels) from whoever is nearest to one of the middles."""
+        """From now on take away these offsets (speakers, readings) from whoever is nearest to one of the middles."""
         self.speaker_middles = middles.to(self.trait_weight)
         self.speaker_offsets = offsets.to(self.trait_weight)
         self.config.num_speakers = len(middles)
@@ -206,11 +206,14 @@ class EmotionQFormer(nn.Module):
         self.register_buffer("own_weight", weight.to(self.frame_mean))
         self.register_buffer("own_bias", bias.to(self.frame_mean))
         self.config.num_own_readings = len(weight)
+        if self.config.num_speaker_traits:  # the speakers met, if any, are not known to differ in these
+            known = self.speaker_offsets[:, : self.config.num_readings]
+            self.speaker_offsets = nn.functional.pad(known, (0, len(weight)))
 
     def forget_domain(self) -> None:
         """Take all speakers for the same, and read no more than before adaptation; what is ordinary stays."""
-        if self.config.num_speakers:
-            self.meet_speakers(self.speaker_middles[:0], self.speaker_offsets[:0])
+        if self.config.num_speaker_traits:
+            self.meet_speakers(self.speaker_middles[:0], self.speaker_offsets[:0, : self.config.num_readings])
         if self.config.num_own_readings:
             del self.own_weight, self.own_bias
             self.config.num_own_readings = 0
@@ -218,10 +221,10 @@ class EmotionQFormer(nn.Module):
     def _read(self, statistics: torch.Tensor, standardized: torch.Tensor) -> torch.Tensor:
         values = standardized.flatten(1)
         readings = nn.functional.linear(values, self.reader_weight, self.reader_bias)
-        if self.config.num_speakers:
-            readings = readings - self.speaker_offsets[nearest(self.traits_of(statistics), self.speaker_middles)]
         if self.config.num_own_readings:
             readings = torch.cat([readings, nn.functional.linear(values, self.own_weight, self.own_bias)], dim=1)
+        if self.config.num_speakers:
+            readings = readings - self.speaker_offsets[nearest(self.traits_of(statistics), self.speaker_middles)]
         return readings
 
     def _read_frames(

@@ -15,6 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .speakers import divergence
+
 ISOTROPIC = 0.5
 """How far the clouds' common shape is drawn to a ball: it differs from domain to domain."""
 SHARPNESS = 2.0
@@ -25,9 +27,9 @@ PRIOR_CLIPS_OF_SHARE = 30.0
 """How many clips of each label there are beforehand, of all labels the same, when their shares are asked."""
 PRIOR_CLIPS_OF_SPEAKER = 40.0
 """How many clips speak for a speaker being like all others."""
-CAUTION_TOLD, CAUTION_FOUND = 1.0, 4.0
+CAUTION, CAUTION_AT_FIRST = 1.0, 4.0
 """How much less is believed of a speaker whose clips have other labels than all have (per nat of divergence): speakers
-who were found may be emotions in truth, and even those who were told may be folders of one emotion each."""
+found by traits alone may be emotions in truth, and even those who were told may be folders of one emotion each."""
 SMALLEST_SHARE = 1e-6
 ROUNDS = 5
 # All chosen on corpora left out inside the training corpora.
@@ -92,7 +94,7 @@ class LabelClouds:
         self,
         readings: Tensor,
         speakers: Tensor | None = None,
-        caution: float = CAUTION_FOUND,
+        caution: float = CAUTION,
         labels: Sequence[int] | None = None,
     ) -> "MovedClouds":
         """The clouds that unlabelled clips with these readings (clips, labels) lie in.
@@ -113,7 +115,7 @@ class LabelClouds:
             if spoken is not None:
                 clips = spoken.sum(0)[:, None]
                 offsets = spoken.T @ (readings - belongs @ clouds.means) / (clips + PRIOR_CLIPS_OF_SPEAKER)
-                offsets = offsets * (-caution * _divergence(spoken.T @ belongs / clips, belongs.mean(0))).exp()
+                offsets = offsets * (-caution * divergence(spoken.T @ belongs / clips, belongs.mean(0))).exp()
                 # What all speakers share is the domain's, not theirs.
                 offsets = offsets - (clips * offsets).sum(0) / clips.sum()
                 own = readings - spoken @ offsets
@@ -143,11 +145,6 @@ class MovedClouds:
         """Weights (labels, labels) and bias: what readings, less their speaker's offsets, add to the LLM's scores."""
         weights, bias = self.clouds.log_probs(self.log_shares)
         return self.clouds.weight * weights, self.clouds.weight * bias
-
-
-def _divergence(shares: Tensor, of_all: Tensor) -> Tensor:
-    """How far each row of shares is from those of all, by Kullback and Leibler, in nats: (rows, 1)."""
-    return (torch.xlogy(shares, shares) - torch.xlogy(shares, of_all)).sum(1, keepdim=True)
 
 
 def _centred(readings: Tensor) -> Tensor:

@@ -4,6 +4,8 @@ The clouds (`label_clouds.py`) say of every clip which label it may have. They s
 training recordings and no others; yet what they say is right often enough to be learned from. A ridge regression of it
 on all statistics finds what goes with each label here. No clip is believed about itself: what all the others say of it,
 which a ridge regression knows without being repeated, is added to what the clouds say, and that is learned next.
+
+In the same way clips teach who speaks (`speakers.py`).
 """
 
 from typing import NamedTuple
@@ -18,6 +20,8 @@ STRENGTH = 8.0
 PRIOR_CLIPS = 300.0
 """With so many it is half of that: directions of which there are thousands need many clips."""
 ROUNDS = 4
+BELIEVED = 0.5
+"""How far what is said first is believed, before it is learned from: it is surer than it is right."""
 # All chosen on corpora left out inside the training corpora.
 SMALLEST_DEVIATION = 1e-2
 
@@ -33,7 +37,14 @@ class OwnReader(NamedTuple):
         return torch.nn.functional.linear(values.to(self.weight), self.weight, self.bias)
 
 
-def learn_from(values: Tensor, said: Tensor) -> OwnReader:
+class Lesson(NamedTuple):
+    """What clips teach: a reader, and what it would read from each of them had it learned from all the others."""
+
+    reader: OwnReader
+    by_others: Tensor
+
+
+def learn_from(values: Tensor, said: Tensor) -> Lesson:
     """The reader that clips teach.
 
     Args:
@@ -50,7 +61,7 @@ def learn_from(values: Tensor, said: Tensor) -> OwnReader:
     >>> values[:30, 0] += 3
     >>> said = torch.zeros(60, 2)
     >>> said[:30, 0] = said[30:, 1] = 1.0
-    >>> reader = learn_from(values, said)
+    >>> reader = learn_from(values, said).reader
     >>> int(reader.weight[0].abs().argmax()), bool(reader.weight[0, 0] > 0)
     (0, True)
 
@@ -64,13 +75,13 @@ def learn_from(values: Tensor, said: Tensor) -> OwnReader:
     strength = STRENGTH * count / (count + PRIOR_CLIPS)
     by_others, scale = torch.zeros_like(said), 0.0
     for _ in range(ROUNDS):
-        wanted = (said + scale * by_others).softmax(1)
+        wanted = (BELIEVED * said + scale * by_others).softmax(1)
         wanted = wanted - wanted.mean(0)
         dual = inverse @ wanted
         by_others = wanted - dual / inverse.diagonal()[:, None]
         scale = strength / float(by_others.std().clamp(min=SMALLEST_DEVIATION))
     weight = scale * (dual.T.to(values) @ values) / inputs
-    return OwnReader(weight, -weight @ mean)
+    return Lesson(OwnReader(weight, -weight @ mean), scale * by_others)
 
 
-__all__ = ["OwnReader", "learn_from"]
+__all__ = ["Lesson", "OwnReader", "learn_from"]

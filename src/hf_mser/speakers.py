@@ -3,16 +3,26 @@
 Traits are read linearly from a clip's statistics (`EmotionQFormer.traits_of`). Clips that lie together there are
 joined, Ward's way: always the two groups whose clips then lie least further apart, until as many groups are left as
 there may be speakers. More groups than people do no harm, as what is learned of each is drawn to what holds for all.
+
+Once it is known roughly which label each clip has, the groups are found better: without what labels explain, and with
+what the clips teach of them (`own_reader.py`).
 """
 
 import torch
 from torch import Tensor
+
+from .own_reader import learn_from
 
 CLIPS_OF_SPEAKER = 12
 """There may be one speaker for so many clips."""
 MOST_SPEAKERS = 16
 JOINED_CLIPS = 2000
 """Of more clips than these, only so many are joined; the others go to the nearest of their groups."""
+PRIOR_CLIPS_OF_LABEL, PRIOR_CLIPS_OF_SPEAKER = 5.0, 5.0
+"""How many clips what holds for all weighs, in what a label or a speaker is like."""
+SMALLEST_VARIANCE = 1e-6
+CAUTION = 2.0
+"""How much less a speaker's ordinary is believed (nats), for each nat that their labels lie from all clips' labels."""
 
 
 def find_speakers(traits: Tensor) -> Tensor | None:
@@ -31,6 +41,62 @@ def find_speakers(traits: Tensor) -> Tensor | None:
     joined = traits[::step].double()
     groups = join_nearest(joined, count)
     return groups if step == 1 else nearest(traits, middles_of(joined, groups))
+
+
+def find_speakers_again(traits: Tensor, values: Tensor, belongs: Tensor) -> Tensor | None:
+    """A number for each clip, of who speaks, once it is known roughly which label each has; None if too few to tell.
+
+    Args:
+        traits: of the clips (clips, traits).
+        values: their standardised statistics (clips, inputs).
+        belongs: how probable each label is (clips, labels).
+    """
+    traits = less_labels(traits.double(), belongs)
+    groups = find_speakers(traits)
+    if groups is None:
+        return None
+    middles = middles_of(traits, groups)
+    variance = (traits - middles[groups]).square().mean().clamp(min=SMALLEST_VARIANCE)
+    said = (traits @ middles.T - 0.5 * middles.square().sum(1)) / variance
+    said = said + learn_from(less_labels(values, belongs), said).by_others
+    return said.argmax(1).unique(return_inverse=True)[1]
+
+
+def less_labels(rows: Tensor, belongs: Tensor) -> Tensor:
+    """Rows (clips, anything) without what is explained by how probable each label (clips, labels) is.
+
+    Example:
+        >>> less_labels(torch.tensor([[1.0], [1.0], [4.0], [4.0]]), torch.eye(2).repeat_interleave(2, 0).double())
+        tensor([[-1.0714],
+                [-1.0714],
+                [ 1.0714],
+                [ 1.0714]])
+    """
+    rows = rows - rows.mean(0)
+    belongs = belongs.to(rows)
+    prior = PRIOR_CLIPS_OF_LABEL * torch.eye(belongs.shape[1]).to(rows)
+    return rows - belongs @ torch.linalg.solve(belongs.T @ belongs + prior, belongs.T @ rows)
+
+
+def ordinary_of(values: Tensor, speakers: Tensor, belongs: Tensor) -> Tensor:
+    """What is ordinary for each speaker, beside what is for all: (speakers, inputs).
+
+    Args:
+        values: standardised statistics of clips (clips, inputs).
+        speakers: who speaks in each.
+        belongs: how probable each label is (clips, labels). Whoever is heard with other labels than all are is not
+            known to be different from them.
+    """
+    spoken = torch.nn.functional.one_hot(speakers).to(values)
+    clips = spoken.sum(0)[:, None]
+    shares = spoken.T @ belongs.to(values) / clips
+    believed = (-CAUTION * divergence(shares, belongs.to(values).mean(0))).exp()
+    return believed * (spoken.T @ (values - values.mean(0))) / (clips + PRIOR_CLIPS_OF_SPEAKER)
+
+
+def divergence(shares: Tensor, of_all: Tensor) -> Tensor:
+    """How far each row of shares is from those of all, by Kullback and Leibler, in nats: (rows, 1)."""
+    return (torch.xlogy(shares, shares) - torch.xlogy(shares, of_all)).sum(1, keepdim=True)
 
 
 def middles_of(traits: Tensor, groups: Tensor) -> Tensor:
@@ -94,4 +160,13 @@ def _root(group: list[int], row: int) -> int:
     return row
 
 
-__all__ = ["find_speakers", "join_nearest", "middles_of", "nearest"]
+__all__ = [
+    "divergence",
+    "find_speakers",
+    "find_speakers_again",
+    "join_nearest",
+    "less_labels",
+    "middles_of",
+    "nearest",
+    "ordinary_of",
+]

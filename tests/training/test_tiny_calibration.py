@@ -17,6 +17,7 @@ from hf_mser.training.tiny.calibration import (
     HeldOut,
     answers_of_held_out_corpora,
     calibration_figures,
+    calibration_of,
     clouds_of,
     recall,
 )
@@ -164,6 +165,22 @@ def test_calibration_finds_what_was_added_and_undoes_what_made_scores_too_sure(s
     assert figures["ECE_as_it_is"] < 5
     logits = found.logits(scores * sharpened, added * sharpened)
     assert figures["UA_as_it_is"] == recall(logits, truth)
+
+
+def test_weight_is_that_of_whole_corpora_and_temperature_that_of_unequal_parts_too():
+    generator = torch.Generator().manual_seed(0)
+
+    def answers(weight: float, sharpened: float) -> Answers:
+        scores, added = torch.randn(2, 6000, 7, generator=generator) * 1.5
+        truth = torch.multinomial((scores + weight * added).softmax(1), 1, generator=generator)[:, 0]
+        return Answers(sharpened * scores, sharpened * added, truth)
+
+    whole, part = answers(0.8, 2.0), answers(0.2, 6.0)
+    plain, moved = calibration_of([HeldOut("a", answers(0.4, 1.0), [whole, part])])
+    assert (plain.weight, moved.weight) == pytest.approx((0.4, 0.8), abs=0.11)
+    assert plain.temperature == pytest.approx(1, rel=0.15)
+    of_each = [Calibration.of(*zip(own, strict=True), weights=[moved.weight]).temperature for own in (whole, part)]
+    assert of_each[0] < moved.temperature < of_each[1]
 
 
 def test_recall_is_the_mean_over_the_classes_that_occur():

@@ -58,7 +58,7 @@ def unequal_clips(emotion: np.ndarray, ratio: float, random: np.random.Generator
     Example:
         >>> emotion = np.repeat([0, 1, 2], 100)
         >>> np.unique(emotion[unequal_clips(emotion, 4, np.random.default_rng(0))], return_counts=True)[1].tolist()
-        [25, 50, 100]
+        [25, 100, 50]
     """
     kinds = np.unique(emotion[emotion >= 0])
     return drawn_clips(emotion, ratio ** (-random.permutation(len(kinds)) / max(1, len(kinds) - 1)), random)
@@ -72,7 +72,7 @@ def drawn_clips(emotion: np.ndarray, shares: np.ndarray, random: np.random.Gener
         array([0, 1, 2, 3, 4, 5, 6, 7, 8])
     """
     kinds, there = np.unique(emotion[emotion >= 0], return_counts=True)
-    counts = np.maximum(np.minimum(FEWEST_DRAWN, there), (shares * (there / shares).min()).astype(int))
+    counts = np.maximum(np.minimum(FEWEST_DRAWN, there), (shares * (there / shares).min() + 1e-9).astype(int))
     drawn = [random.choice(np.flatnonzero(emotion == kind), n, False) for kind, n in zip(kinds, counts, strict=True)]
     return np.sort(np.concatenate(drawn))
 

@@ -23,7 +23,7 @@ from .data import Clips
 
 FEWEST_CLIPS = 20
 WEIGHTS = np.linspace(0, 1, 21).round(3)
-TEMPERATURES = np.exp(np.linspace(np.log(0.5), np.log(10), 60)).round(3)
+TEMPERATURES = np.geomspace(0.5, 20, 73).round(3)
 
 
 @dataclass(frozen=True)
@@ -34,20 +34,29 @@ class Calibration:
     temperature: float
 
     @classmethod
-    def of(cls, scores: Sequence[Tensor], added: Sequence[Tensor] | None, truths: Sequence[Tensor]) -> Calibration:
+    def of(
+        cls,
+        scores: Sequence[Tensor],
+        added: Sequence[Tensor] | None,
+        truths: Sequence[Tensor],
+        weights: Sequence[float] | None = None,
+    ) -> Calibration:
         """The one under which the truth is most likely, every corpus (an entry of each) counting the same.
+
+        `weights` are those that come into question, if not all do.
 
         Example:
             >>> scores, truth = torch.tensor([[9.0, 0.0], [9.0, 0.0], [9.0, 0.0]]), torch.tensor([0, 0, 1])
             >>> Calibration.of([scores], None, [truth])
-            Calibration(weight=0.0, temperature=10.0)
+            Calibration(weight=0.0, temperature=13.275)
         """
 
         def surprise(candidate: Calibration) -> float:
             logits = [candidate.logits(own, own if added is None else added[place]) for place, own in enumerate(scores)]
             return float(np.mean([F.cross_entropy(own, truth) for own, truth in zip(logits, truths, strict=True)]))
 
-        weights = WEIGHTS if added is not None else WEIGHTS[:1]
+        if weights is None:
+            weights = WEIGHTS.tolist() if added is not None else [0.0]
         return min((cls(float(w), float(t)) for w in weights for t in TEMPERATURES), key=surprise)
 
     def logits(self, scores: Tensor, added: Tensor) -> Tensor:

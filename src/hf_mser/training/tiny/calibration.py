@@ -5,8 +5,9 @@ is trained on all the others, and what it says of the corpus left out shows how 
 temperature for all of them makes their scores as probable as the truth was. So do the weights of what is added to
 them: of the readings as it is, of the labels' clouds after adaptation. All are given to the connector that ships.
 
-Whoever adapts has seldom as many clips of each emotion, and of others it is less often right. So it is adapted to each
-corpus whole, and to parts of it in which some emotions are rare.
+Whoever adapts has seldom as many clips of each emotion, and of others it is less often right than it is of the corpora
+whole, from which the weight comes. So it is also adapted to parts of each corpus in which some emotions are rare, and
+the temperature is that of all these answers.
 """
 
 from __future__ import annotations
@@ -137,6 +138,14 @@ def clouds_of(
     return clouds_of_corpora(
         listener.connector, _statistics(heard, own), lengths, kinds, corpus[own], torch.from_numpy(labels)
     )
+
+
+def calibration_of(answers: Sequence[HeldOut]) -> tuple[Calibration, Calibration]:
+    """The calibration as it is, and after adaptation."""
+    plain = Calibration.of(*zip(*(own.plain for own in answers), strict=True))
+    whole = Calibration.of(*zip(*(own.adapted[0] for own in answers), strict=True))
+    scores, added, truths = zip(*(said for own in answers for said in own.adapted), strict=True)
+    return plain, Calibration.of(scores, added, truths, weights=[whole.weight])
 
 
 def calibration_figures(answers: Sequence[HeldOut], plain: Calibration, moved: Calibration) -> dict[str, float]:
