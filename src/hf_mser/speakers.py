@@ -23,6 +23,7 @@ PRIOR_CLIPS_OF_LABEL, PRIOR_CLIPS_OF_SPEAKER = 5.0, 5.0
 SMALLEST_VARIANCE = 1e-6
 CAUTION = 2.0
 """How much less a speaker's ordinary is believed (nats), for each nat that their labels lie from all clips' labels."""
+# All chosen on corpora left out inside the training corpora.
 
 
 def find_speakers(traits: Tensor) -> Tensor | None:
