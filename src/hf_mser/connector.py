@@ -172,7 +172,7 @@ class EmotionQFormer(nn.Module):
         if traits:
             self.register_buffer("trait_weight", zeros(traits, inputs))
             self.register_buffer("speaker_middles", zeros(config.num_speakers, traits))
-            self.register_buffer("speaker_offsets", zeros(config.num_speakers, readings + config.num_own_readings))
+            self.register_buffer("speaker_offsets", zeros(config.num_speakers, readings))
 
     def standardized(self, statistics: torch.Tensor) -> torch.Tensor:
         """How far statistics (batch, layers, 2, width) depart from what is ordinary."""
@@ -206,13 +206,13 @@ class EmotionQFormer(nn.Module):
         self.register_buffer("own_weight", weight.to(self.frame_mean))
         self.register_buffer("own_bias", bias.to(self.frame_mean))
         self.config.num_own_readings = len(weight)
-        if self.config.num_speaker_traits:  # the speakers met, if any, are not known to differ in these
+        if self.config.num_speakers:  # those met are not known to differ in these
             known = self.speaker_offsets[:, : self.config.num_readings]
             self.speaker_offsets = nn.functional.pad(known, (0, len(weight)))
 
     def forget_domain(self) -> None:
         """Take all speakers for the same, and read no more than before adaptation; what is ordinary stays."""
-        if self.config.num_speaker_traits:
+        if self.config.num_speakers:
             self.meet_speakers(self.speaker_middles[:0], self.speaker_offsets[:0, : self.config.num_readings])
         if self.config.num_own_readings:
             del self.own_weight, self.own_bias
