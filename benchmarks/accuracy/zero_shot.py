@@ -209,7 +209,8 @@ class Heard:
         for rows, frames, mask in self.batches:
             chosen = np.flatnonzero(np.isin(rows, clips))
             if len(chosen):
-                yield rows[chosen], frames[torch.from_numpy(chosen)].float(), mask[torch.from_numpy(chosen)]
+                places = torch.from_numpy(chosen)
+                yield rows[chosen], frames[places].float(), mask[places]
 
 
 def recall(predicted: np.ndarray, truth: np.ndarray) -> float:

@@ -72,19 +72,18 @@ def find_labels(
         labels: the numbers of the labels that occur, if not all do.
     """
     values = values.float()
-    if traits is None:
-        moved = clouds.moved_to(readings, None, labels=labels)
-        return FoundLabels(moved, learn_from(values, _said(moved, readings)).reader)
-    told, traits = None not in names, traits.double()
-    speakers = _numbered(names) if told else find_speakers(traits)
+    told, speakers = None not in names, None
+    if traits is not None:
+        traits = traits.double()
+        speakers = _numbered(names) if told else find_speakers(traits)
     moved = clouds.moved_to(readings, speakers, CAUTION if told else CAUTION_AT_FIRST, labels)
     said = _said(moved, readings, speakers)
     lesson = learn_from(values, said)
     belongs = (said + lesson.by_others).softmax(1)
-    if not told:
+    if traits is not None and speakers is not None and not told:
         speakers = find_speakers_again(traits, values, belongs)
         moved = clouds.moved_to(readings, speakers, CAUTION, labels)
-    if speakers is None or moved.offsets is None:
+    if traits is None or speakers is None or moved.offsets is None:
         return FoundLabels(moved, lesson.reader)
     ordinary = ordinary_of(values, speakers, belongs)
     own = learn_from(values - ordinary[speakers], _said(moved, readings, speakers)).reader

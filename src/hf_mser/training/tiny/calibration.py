@@ -152,16 +152,16 @@ def calibration_figures(answers: Sequence[HeldOut], plain: Calibration, moved: C
     """Over the held-out corpora, as it is and adapted: UA and calibration error in per cent."""
     figures: dict[str, float] = {}
     said = {
-        "as_it_is": [plain.logits(own.plain.scores, own.plain.added) for own in answers],
-        "adapted": [moved.logits(own.adapted[0].scores, own.adapted[0].added) for own in answers],
+        "as_it_is": (plain, [own.plain for own in answers]),
+        "adapted": (moved, [own.adapted[0] for own in answers]),
     }
-    for name, of_corpora in said.items():
+    for name, (calibration, of_corpora) in said.items():
         recalls, errors = [], []
-        for own, logits in zip(answers, of_corpora, strict=True):
-            truth = own.plain.truth
+        for own in of_corpora:
+            logits = calibration.logits(own.scores, own.added)
             confidence, answer = logits.softmax(1).max(1)
-            errors.append(100 * expected_calibration_error(confidence.tolist(), (answer == truth).tolist()))
-            recalls.append(recall(logits, truth))
+            errors.append(100 * expected_calibration_error(confidence.tolist(), (answer == own.truth).tolist()))
+            recalls.append(recall(logits, own.truth))
         figures |= {f"UA_{name}": round(float(np.mean(recalls)), 1), f"ECE_{name}": round(float(np.mean(errors)), 1)}
     return figures
 
